@@ -1,0 +1,1 @@
+//! Names the cause of a failed image pull.

@@ -1,0 +1,1 @@
+//! An OCI registry that misbehaves on command.

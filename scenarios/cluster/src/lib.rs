@@ -1,0 +1,1 @@
+//! An embedded cluster in virtual time.

@@ -1,0 +1,1 @@
+//! Image-pull failures, played from break to verified fix.
