@@ -1,1 +1,14 @@
-//! An embedded cluster in virtual time.
+//! An embedded Kubernetes cluster that models image pulls faithfully, in virtual time.
+
+pub mod api;
+pub mod clock;
+pub mod cluster;
+pub mod controllers;
+pub mod credential;
+pub mod events;
+pub mod kubelet;
+pub mod net;
+pub mod node;
+pub mod profile;
+pub mod runtime;
+pub mod store;
