@@ -1,1 +1,149 @@
-//! Room: symptom.
+//! Room: what the cluster says about containers that do not start.
+//!
+//! Plain values, no Kubernetes types: pods with their containers, events, pull secrets and nodes,
+//! and what could not be read with the right that is missing. The cluster room fills them, the
+//! check and the verdict read them; nothing here asks anybody or decides anything.
+
+mod pod;
+mod secret;
+
+pub use pod::{
+    BackOffView, Container, ContainerKind, ContainerState, EventSeen, Owner, Pod, PullPolicy,
+    Trouble,
+};
+pub use secret::{PullSecret, SecretBody, SecretState};
+
+use std::collections::BTreeMap;
+
+/// All that was read from the cluster for one request.
+#[derive(Clone, Debug, Default)]
+pub struct Symptoms {
+    /// The pods that the request names, in the order of their names.
+    pub pods: Vec<Pod>,
+    /// The nodes of the cluster that could be read, by name.
+    pub nodes: BTreeMap<String, NodeFacts>,
+    /// What could not be read, and why.
+    pub gaps: Vec<Gap>,
+}
+
+impl Symptoms {
+    /// The node that `pod` was put on, if it was read.
+    pub fn node_of(&self, pod: &Pod) -> Option<&NodeFacts> {
+        self.nodes.get(pod.node.as_deref()?)
+    }
+
+    /// Pods with at least one container in trouble over its image.
+    pub fn failing(&self) -> impl Iterator<Item = &Pod> {
+        self.pods
+            .iter()
+            .filter(|pod| pod.troubles().next().is_some())
+    }
+}
+
+/// What the cluster says about one node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeFacts {
+    /// `metadata.name`.
+    pub name: String,
+    /// `status.nodeInfo.architecture`, as Go spells it (`amd64`).
+    pub architecture: Option<String>,
+    /// `status.nodeInfo.operatingSystem`.
+    pub operating_system: Option<String>,
+    /// `spec.providerID`.
+    pub provider_id: Option<String>,
+    /// `status.nodeInfo.kubeletVersion`.
+    pub kubelet: Option<String>,
+    /// `status.nodeInfo.containerRuntimeVersion`.
+    pub runtime: Option<String>,
+    /// Whether the `Ready` condition is `True`.
+    pub ready: Option<bool>,
+}
+
+impl NodeFacts {
+    /// `os/arch` as an index names it, when both are known.
+    pub fn platform(&self) -> Option<String> {
+        Some(format!(
+            "{}/{}",
+            self.operating_system.as_deref()?,
+            self.architecture.as_deref()?
+        ))
+    }
+}
+
+/// Something that the cluster did not let us read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Gap {
+    /// What was asked for, in words: `events of pod shop/api-1`.
+    pub what: String,
+    /// Why it was not answered.
+    pub why: GapReason,
+}
+
+/// Why something could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum GapReason {
+    /// The server refused; the right that is missing.
+    Forbidden(Right),
+    /// There is no such object.
+    NotFound,
+    /// The credentials of the kubeconfig were refused.
+    Unauthorized,
+    /// The list was cut at this many items.
+    Bounded(usize),
+    /// Anything else, as the client said it.
+    Failed(String),
+}
+
+/// A right in the form `kubectl auth can-i` asks for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Right {
+    /// `get` or `list`.
+    pub verb: &'static str,
+    /// The resource, with its group after a dot where it has one: `deployments.apps`.
+    pub resource: &'static str,
+    /// The namespace, none for cluster-wide resources.
+    pub namespace: Option<String>,
+}
+
+impl Right {
+    /// The command that shows whether the right is there.
+    pub fn question(&self) -> String {
+        let scope = self
+            .namespace
+            .as_ref()
+            .map_or_else(String::new, |name| format!(" -n {name}"));
+        format!("kubectl auth can-i {} {}{scope}", self.verb, self.resource)
+    }
+}
+
+impl std::fmt::Display for Right {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.verb, self.resource)?;
+        match &self.namespace {
+            Some(name) => write!(f, " in namespace {name}"),
+            None => f.write_str(" in the whole cluster"),
+        }
+    }
+}
+
+impl std::fmt::Display for Gap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.why {
+            GapReason::Forbidden(right) => write!(
+                f,
+                "{}: forbidden, the right to {right} is missing",
+                self.what
+            ),
+            GapReason::NotFound => write!(f, "{}: not found", self.what),
+            GapReason::Unauthorized => write!(
+                f,
+                "{}: the cluster refused the credentials of the kubeconfig",
+                self.what
+            ),
+            GapReason::Bounded(limit) => {
+                write!(f, "{}: only the first {limit} were read", self.what)
+            }
+            GapReason::Failed(why) => write!(f, "{}: {why}", self.what),
+        }
+    }
+}
