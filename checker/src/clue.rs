@@ -1,4 +1,13 @@
 //! The closed list of clues: what one message can tell on its own.
+//!
+//! Each clue has a stable identifier, a meaning, the stages where it arises, the causes that it
+//! admits in order of likelihood, and what to run next to settle which of them it is. How a text is
+//! turned into a clue is the business of [`crate::explain`].
+
+mod table;
+
+use crate::cause::Cause;
+use crate::stage::Stage;
 
 /// What one message, on its own, can honestly tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,7 +35,7 @@ pub enum Clue {
     DnsServerFailed,
     /// The resolver did not answer.
     DnsTimeout,
-    /// `dial tcp <addr>.
+    /// The host refused the connection.
     TcpRefused,
     /// The connection was never made.
     TcpTimeout,
@@ -38,7 +47,7 @@ pub enum Clue {
     ProxyFailed,
     /// Connected, but no answer in time.
     ResponseTimeout,
-    /// `x509.
+    /// The certificate is signed by an unknown authority.
     TlsUnknownCa,
     /// `certificate has expired or is not yet valid`.
     TlsExpired,
@@ -100,7 +109,7 @@ pub enum Clue {
     TruncatedTransfer,
     /// The layer arrived and could not be applied.
     UnpackFailed,
-    /// `no space left on device`, `low on resource.
+    /// The node's disk is full.
     DiskFull,
     /// The runtime's own store or snapshotter is at fault.
     RuntimeError,
@@ -221,6 +230,50 @@ impl Clue {
     pub fn from_id(id: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|value| value.id() == id)
     }
+
+    /// The clue whose identifier is nearest to `text`, for a misspelt one; `None` if none is near.
+    pub fn nearest(text: &str) -> Option<Self> {
+        nearest(text, Self::ALL, Self::id)
+    }
+
+    /// What it tells, in one sentence.
+    pub fn meaning(self) -> &'static str {
+        self.row().meaning
+    }
+
+    /// The steps of a pull at which it arises, the usual one first.
+    pub fn stages(self) -> &'static [Stage] {
+        self.row().stages
+    }
+
+    /// The causes that it admits, the likeliest first; empty where no cause of the catalogue fits
+    /// or where the clue says nothing.
+    pub fn causes(self) -> &'static [Cause] {
+        self.row().causes
+    }
+
+    /// What to run next to settle the cause; command templates with `<placeholders>`.
+    pub fn next(self) -> &'static [&'static str] {
+        self.row().next
+    }
+}
+
+/// The value whose identifier is nearest to `text`, if it is near enough to be a slip: at most a
+/// third of the letters differ, or one text holds the other.
+pub(crate) fn nearest<T: Copy>(text: &str, all: &[T], id: impl Fn(T) -> &'static str) -> Option<T> {
+    let text = text.trim().to_ascii_lowercase().replace('_', "-");
+    if text.is_empty() || text.len() > 100 {
+        return None;
+    }
+    let distance = |value: &T| strsim::damerau_levenshtein(&text, id(*value));
+    let best = all.iter().copied().min_by_key(distance)?;
+    if distance(&best) * 3 <= id(best).len().max(3) {
+        return Some(best);
+    }
+    all.iter()
+        .copied()
+        .filter(|value| text.len() >= 4 && id(*value).contains(text.as_str()))
+        .min_by_key(|value| id(*value).len())
 }
 
 impl std::fmt::Display for Clue {

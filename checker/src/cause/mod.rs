@@ -1,4 +1,23 @@
 //! The closed list of causes: what the evidence together can prove.
+//!
+//! A cause has a stable identifier, a stage, one line of meaning, an explanation, the evidence that
+//! proves it, remedies, and look-alikes with the question that splits each. All of it is plain data,
+//! one file a family; nothing here reads evidence or decides.
+
+mod azure;
+mod credentials;
+mod entry;
+mod names;
+mod network;
+mod node;
+mod pairs;
+mod registry;
+mod tls;
+
+pub use entry::{LookAlike, PLACEHOLDERS, RemedyTemplate};
+
+use crate::clue::Clue;
+use crate::stage::Stage;
 
 /// Why a pull fails (or would fail), as the evidence proves it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -372,6 +391,166 @@ impl Cause {
     /// The value whose identifier is `id`, if there is one.
     pub fn from_id(id: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|value| value.id() == id)
+    }
+
+    /// The cause whose identifier is nearest to `text`, for a misspelt one; `None` if none is near.
+    pub fn nearest(text: &str) -> Option<Self> {
+        crate::clue::nearest(text, Self::ALL, Self::id)
+    }
+
+    /// The step of the pull at which this cause stops it.
+    pub fn stage(self) -> Stage {
+        self.entry().stage
+    }
+
+    /// What it means, in one sentence.
+    pub fn meaning(self) -> &'static str {
+        self.entry().meaning
+    }
+
+    /// A longer explanation: how it comes about, and what misleads.
+    pub fn detail(self) -> &'static str {
+        self.entry().detail
+    }
+
+    /// What must be seen to prove it.
+    pub fn evidence(self) -> &'static str {
+        self.entry().evidence
+    }
+
+    /// What to do about it, best first; commands hold placeholders.
+    pub fn remedies(self) -> &'static [RemedyTemplate] {
+        self.entry().remedies
+    }
+
+    /// Causes with the same symptom, each with the question that splits the two.
+    pub fn look_alikes(self) -> &'static [LookAlike] {
+        pairs::of(self)
+    }
+
+    /// The clues that may stand for this cause, those first that put it higher in their list.
+    pub fn clues(self) -> Vec<Clue> {
+        let mut clues: Vec<(usize, Clue)> = Clue::ALL
+            .iter()
+            .filter_map(|clue| {
+                clue.causes()
+                    .iter()
+                    .position(|c| *c == self)
+                    .map(|at| (at, *clue))
+            })
+            .collect();
+        clues.sort();
+        clues.into_iter().map(|(_, clue)| clue).collect()
+    }
+
+    /// True where waiting alone may heal it: the kubelet's next attempts can succeed with nothing
+    /// changed.
+    pub const fn heals_itself(self) -> bool {
+        matches!(
+            self,
+            Self::AcrRolePropagating
+                | Self::AcrReplicaLag
+                | Self::Registry429
+                | Self::HubRateLimit
+                | Self::Registry5xx
+                | Self::SnatExhaustion
+                | Self::KubeletQps
+                | Self::SerializedQueue
+                | Self::StaleBackoff
+        )
+    }
+
+    fn entry(self) -> &'static entry::Entry {
+        match self {
+            Self::ImageNameInvalid => &names::IMAGE_NAME_INVALID,
+            Self::RegistryHostTypo => &names::REGISTRY_HOST_TYPO,
+            Self::RegistryNameUnknown => &names::REGISTRY_NAME_UNKNOWN,
+            Self::CloudSuffixWrong => &names::CLOUD_SUFFIX_WRONG,
+            Self::DefaultRegistryAssumed => &names::DEFAULT_REGISTRY_ASSUMED,
+            Self::RepositoryNotFound => &names::REPOSITORY_NOT_FOUND,
+            Self::TagNotFound => &names::TAG_NOT_FOUND,
+            Self::DigestNotFound => &names::DIGEST_NOT_FOUND,
+            Self::TagDigestGone => &names::TAG_DIGEST_GONE,
+            Self::AcrImageLocked => &names::ACR_IMAGE_LOCKED,
+            Self::DnsNxdomain => &network::DNS_NXDOMAIN,
+            Self::DnsServfail => &network::DNS_SERVFAIL,
+            Self::DnsTimeout => &network::DNS_TIMEOUT,
+            Self::PrivateDnsZoneUnlinked => &network::PRIVATE_DNS_ZONE_UNLINKED,
+            Self::DnsStalePrivateRecord => &network::DNS_STALE_PRIVATE_RECORD,
+            Self::DnsDataEndpointMissing => &network::DNS_DATA_ENDPOINT_MISSING,
+            Self::FirewallDrop => &network::FIREWALL_DROP,
+            Self::TcpRefused => &network::TCP_REFUSED,
+            Self::TcpReset => &network::TCP_RESET,
+            Self::VnetPeeringMissing => &network::VNET_PEERING_MISSING,
+            Self::SnatExhaustion => &network::SNAT_EXHAUSTION,
+            Self::MtuBlackhole => &network::MTU_BLACKHOLE,
+            Self::DataEndpointBlocked => &network::DATA_ENDPOINT_BLOCKED,
+            Self::TlsHandshakeTimeout => &tls::TLS_HANDSHAKE_TIMEOUT,
+            Self::TlsUnknownCa => &tls::TLS_UNKNOWN_CA,
+            Self::TlsIntercepted => &tls::TLS_INTERCEPTED,
+            Self::TlsExpired => &tls::TLS_EXPIRED,
+            Self::ClockSkew => &tls::CLOCK_SKEW,
+            Self::TlsHostnameMismatch => &tls::TLS_HOSTNAME_MISMATCH,
+            Self::TlsClientCertRequired => &tls::TLS_CLIENT_CERT_REQUIRED,
+            Self::TlsPlainHttp => &tls::TLS_PLAIN_HTTP,
+            Self::TlsVersionRefused => &tls::TLS_VERSION_REFUSED,
+            Self::ProxyUnreachable => &network::PROXY_UNREACHABLE,
+            Self::ProxyAuthRequired => &network::PROXY_AUTH_REQUIRED,
+            Self::ProxyMissingOnNode => &network::PROXY_MISSING_ON_NODE,
+            Self::NoProxyMissing => &network::NO_PROXY_MISSING,
+            Self::CredentialsMissing => &credentials::CREDENTIALS_MISSING,
+            Self::CredentialsWrong => &credentials::CREDENTIALS_WRONG,
+            Self::CredentialsExpired => &credentials::CREDENTIALS_EXPIRED,
+            Self::PullSecretMissing => &credentials::PULL_SECRET_MISSING,
+            Self::PullSecretWrongNamespace => &credentials::PULL_SECRET_WRONG_NAMESPACE,
+            Self::PullSecretMalformed => &credentials::PULL_SECRET_MALFORMED,
+            Self::PullSecretWrongHost => &credentials::PULL_SECRET_WRONG_HOST,
+            Self::ScopeInsufficient => &credentials::SCOPE_INSUFFICIENT,
+            Self::BadCredentialBlocksPublic => &credentials::BAD_CREDENTIAL_BLOCKS_PUBLIC,
+            Self::TokenEndpointUnreachable => &credentials::TOKEN_ENDPOINT_UNREACHABLE,
+            Self::CredentialProviderBroken => &credentials::CREDENTIAL_PROVIDER_BROKEN,
+            Self::MirrorCredentialMisrouted => &credentials::MIRROR_CREDENTIAL_MISROUTED,
+            Self::AcrRoleMissing => &azure::ACR_ROLE_MISSING,
+            Self::AcrRolePropagating => &azure::ACR_ROLE_PROPAGATING,
+            Self::AcrRoleWrongIdentity => &azure::ACR_ROLE_WRONG_IDENTITY,
+            Self::AcrAbacRoleMissing => &azure::ACR_ABAC_ROLE_MISSING,
+            Self::KubeletIdentityDetached => &azure::KUBELET_IDENTITY_DETACHED,
+            Self::KubeletIdentityAmbiguous => &azure::KUBELET_IDENTITY_AMBIGUOUS,
+            Self::ImdsBlocked => &azure::IMDS_BLOCKED,
+            Self::SpSecretExpired => &azure::SP_SECRET_EXPIRED,
+            Self::AcrArmTokenDisabled => &azure::ACR_ARM_TOKEN_DISABLED,
+            Self::AcrTenantMismatch => &azure::ACR_TENANT_MISMATCH,
+            Self::AcrFirewallIp => &azure::ACR_FIREWALL_IP,
+            Self::AcrPrivateOnly => &azure::ACR_PRIVATE_ONLY,
+            Self::AcrReplicaLag => &azure::ACR_REPLICA_LAG,
+            Self::AcrCacheCredentials => &azure::ACR_CACHE_CREDENTIALS,
+            Self::AcrStreamingProxy => &azure::ACR_STREAMING_PROXY,
+            Self::AcrCmkUnavailable => &azure::ACR_CMK_UNAVAILABLE,
+            Self::Registry429 => &registry::REGISTRY_429,
+            Self::HubRateLimit => &registry::HUB_RATE_LIMIT,
+            Self::Registry5xx => &registry::REGISTRY_5XX,
+            Self::RegistryHtml => &registry::REGISTRY_HTML,
+            Self::RegistrySlow => &registry::REGISTRY_SLOW,
+            Self::PlatformMismatch => &registry::PLATFORM_MISMATCH,
+            Self::PlatformMismatchAs401 => &registry::PLATFORM_MISMATCH_AS_401,
+            Self::ManifestUnsupported => &registry::MANIFEST_UNSUPPORTED,
+            Self::LayerMissing => &registry::LAYER_MISSING,
+            Self::LayerCorrupt => &registry::LAYER_CORRUPT,
+            Self::LayerTruncated => &registry::LAYER_TRUNCATED,
+            Self::DiskFull => &node::DISK_FULL,
+            Self::PullProgressTimeout => &node::PULL_PROGRESS_TIMEOUT,
+            Self::KubeletQps => &node::KUBELET_QPS,
+            Self::SerializedQueue => &node::SERIALIZED_QUEUE,
+            Self::StaleBackoff => &node::STALE_BACKOFF,
+            Self::NeverPullAbsent => &node::NEVER_PULL_ABSENT,
+            Self::CredentialReverify => &node::CREDENTIAL_REVERIFY,
+            Self::MirrorBroken => &registry::MIRROR_BROKEN,
+            Self::SignatureRejected => &node::SIGNATURE_REJECTED,
+            Self::AdmissionBlocksProbe => &node::ADMISSION_BLOCKS_PROBE,
+            Self::PullHanging => &node::PULL_HANGING,
+            Self::PlatformMismatchSingle => &node::PLATFORM_MISMATCH_SINGLE,
+            Self::ArtifactNotImage => &node::ARTIFACT_NOT_IMAGE,
+        }
     }
 }
 
