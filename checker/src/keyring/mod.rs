@@ -1,1 +1,5 @@
 //! Room: keyring.
+
+mod secret;
+
+pub use secret::Secret;

@@ -1,1 +1,5 @@
-//! Room: wire.
+//! The distribution API as a client meets it: text and bytes from registries, read without trust.
+
+mod excerpt;
+
+pub use excerpt::{Excerpt, MAX_EXCERPT};

@@ -1,0 +1,351 @@
+//! The seams: everything that the checker takes from outside.
+//!
+//! A [`World`] holds the places it may look from, a wall clock, and, where there is one, a cluster and
+//! Azure Resource Manager. Each [`Place`] has a [`Net`]: names are resolved and streams opened through it
+//! and nothing else, so a simulation implements two functions and gets the whole checker. TLS and HTTP run
+//! above the seam. Monotonic time is tokio's; wall time comes from the [`WallClock`].
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use rustls_pki_types::CertificateDer;
+use serde::{Serialize, Serializer};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::keyring::Secret;
+pub use crate::reference::{Authority, Host};
+
+/// All that the checker may touch. Cheap to clone.
+#[derive(Clone)]
+pub struct World {
+    /// Wall time, for certificates, tokens and reports.
+    pub clock: Arc<dyn WallClock>,
+    /// Where the checker itself runs.
+    pub workstation: Place,
+    /// Nodes that the checker can look from.
+    pub nodes: Vec<Place>,
+    /// The cluster, if there is one.
+    pub cluster: Option<kube::Client>,
+    /// Azure Resource Manager, if the user may ask it.
+    pub arm: Option<Arm>,
+}
+
+impl World {
+    /// A world with one place and neither nodes, cluster nor Azure.
+    pub fn new(clock: Arc<dyn WallClock>, workstation: Place) -> Self {
+        Self {
+            clock,
+            workstation,
+            nodes: Vec::new(),
+            cluster: None,
+            arm: None,
+        }
+    }
+
+    /// Adds a node to look from.
+    #[must_use]
+    pub fn with_node(mut self, node: Place) -> Self {
+        self.nodes.push(node);
+        self
+    }
+
+    /// Adds nodes to look from.
+    #[must_use]
+    pub fn with_nodes(mut self, nodes: impl IntoIterator<Item = Place>) -> Self {
+        self.nodes.extend(nodes);
+        self
+    }
+
+    /// Sets the cluster.
+    #[must_use]
+    pub fn with_cluster(mut self, cluster: kube::Client) -> Self {
+        self.cluster = Some(cluster);
+        self
+    }
+
+    /// Sets Azure Resource Manager.
+    #[must_use]
+    pub fn with_arm(mut self, arm: Arm) -> Self {
+        self.arm = Some(arm);
+        self
+    }
+
+    /// The place of the node with this name.
+    pub fn node(&self, name: &str) -> Option<&Place> {
+        self.nodes
+            .iter()
+            .find(|place| matches!(&place.vantage, Vantage::Node(node) if **node == *name))
+    }
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World")
+            .field("workstation", &self.workstation)
+            .field("nodes", &self.nodes)
+            .field("cluster", &self.cluster.is_some())
+            .field("arm", &self.arm)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A place on the network, with what is trusted there.
+#[derive(Clone)]
+pub struct Place {
+    /// Its name in evidence.
+    pub vantage: Vantage,
+    /// Its network.
+    pub net: Arc<dyn Net>,
+    /// Its certificate authorities.
+    pub trust: Trust,
+}
+
+impl Place {
+    /// Joins the three parts.
+    pub fn new(vantage: Vantage, net: Arc<dyn Net>, trust: Trust) -> Self {
+        Self {
+            vantage,
+            net,
+            trust,
+        }
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Place")
+            .field("vantage", &self.vantage)
+            .field("trust", &self.trust)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where a fact was seen. A fact seen from a workstation never refutes one seen on a node.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Vantage {
+    /// The machine that the checker runs on.
+    Workstation,
+    /// A node of the cluster, by name.
+    Node(Box<str>),
+}
+
+impl Vantage {
+    /// The vantage of a node.
+    pub fn node(name: &str) -> Self {
+        Self::Node(name.into())
+    }
+}
+
+impl fmt::Display for Vantage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Workstation => f.write_str("workstation"),
+            Self::Node(name) => write!(f, "node/{name}"),
+        }
+    }
+}
+
+impl Serialize for Vantage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// All that the checker asks of a network. A simulation implements these two and nothing more.
+pub trait Net: Send + Sync {
+    /// Resolves a DNS name (never called for an address literal).
+    fn resolve<'a>(&'a self, host: &'a Host) -> BoxFuture<'a, Result<Resolved, DnsError>>;
+    /// Opens a stream. Callers have a deadline of their own.
+    fn dial(&self, to: SocketAddr) -> BoxFuture<'_, Result<BoxStream, DialError>>;
+}
+
+/// The answer to a name: at least one address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Resolved {
+    /// Addresses in the resolver's order.
+    pub addresses: Vec<IpAddr>,
+    /// The chain of aliases, from the name that was asked to the last one.
+    pub aliases: Vec<String>,
+    /// The server that answered, if known.
+    pub server: Option<String>,
+}
+
+/// Why a name has no address; each with the server that was asked, if known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(tag = "error", rename_all = "kebab-case")]
+pub enum DnsError {
+    /// The name does not exist (rcode 3).
+    #[error("no such host")]
+    NxDomain {
+        /// The server that was asked.
+        server: Option<String>,
+    },
+    /// The server failed (rcode 2).
+    #[error("server failure")]
+    ServFail {
+        /// The server that was asked.
+        server: Option<String>,
+    },
+    /// No server answered.
+    #[error("no answer in time")]
+    Timeout {
+        /// The server that was asked.
+        server: Option<String>,
+    },
+    /// The name exists, but has no address.
+    #[error("the name has no address")]
+    NoData {
+        /// The server that was asked.
+        server: Option<String>,
+    },
+    /// Anything else (refused, malformed, no resolver configured …).
+    #[error("{text}")]
+    Other {
+        /// What the resolver said.
+        text: String,
+        /// The server that was asked.
+        server: Option<String>,
+    },
+}
+
+impl DnsError {
+    /// The server that was asked, if known.
+    pub fn server(&self) -> Option<&str> {
+        match self {
+            Self::NxDomain { server }
+            | Self::ServFail { server }
+            | Self::Timeout { server }
+            | Self::NoData { server }
+            | Self::Other { server, .. } => server.as_deref(),
+        }
+    }
+}
+
+/// Why no stream could be opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(tag = "error", content = "text", rename_all = "kebab-case")]
+pub enum DialError {
+    /// The other side answered with a reset.
+    #[error("connection refused")]
+    Refused,
+    /// Nothing came back.
+    #[error("no answer in time")]
+    TimedOut,
+    /// A router or the own host says that the host cannot be reached.
+    #[error("no route to host")]
+    NoRoute,
+    /// There is no route to the network.
+    #[error("network is unreachable")]
+    NetUnreachable,
+    /// The connection was reset while it was being set up.
+    #[error("connection reset by peer")]
+    Reset,
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// What a dialled stream can do.
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
+
+/// An open stream.
+pub type BoxStream = Box<dyn ByteStream>;
+
+/// Which certificate authorities a place trusts.
+#[derive(Clone, Debug)]
+pub enum Trust {
+    /// Those of the platform, and `extra` ones (DER).
+    Platform {
+        /// Certificates of authorities that are trusted besides.
+        extra: Vec<CertificateDer<'static>>,
+    },
+    /// These and no others (DER).
+    Roots(Vec<CertificateDer<'static>>),
+}
+
+impl Trust {
+    /// Trusts exactly these certificates (DER).
+    pub fn roots(certificates: impl IntoIterator<Item = Vec<u8>>) -> Self {
+        Self::Roots(certificates.into_iter().map(CertificateDer::from).collect())
+    }
+}
+
+impl Default for Trust {
+    fn default() -> Self {
+        Self::Platform { extra: Vec::new() }
+    }
+}
+
+/// Tells the date.
+pub trait WallClock: Send + Sync {
+    /// The date and time now.
+    fn now(&self) -> jiff::Timestamp;
+}
+
+/// Access to Azure Resource Manager, through the workstation's network.
+#[derive(Clone)]
+pub struct Arm {
+    /// `https://host[:port]` without a path.
+    pub endpoint: http::Uri,
+    /// Where tokens come from.
+    pub token: Arc<dyn TokenSource>,
+}
+
+impl Arm {
+    /// The public cloud's endpoint.
+    pub const PUBLIC: &'static str = "https://management.azure.com";
+
+    /// The public cloud.
+    pub fn new(token: Arc<dyn TokenSource>) -> Self {
+        Self {
+            endpoint: http::Uri::from_static(Self::PUBLIC),
+            token,
+        }
+    }
+
+    /// Another cloud, or a test.
+    #[must_use]
+    pub fn with_endpoint(mut self, endpoint: http::Uri) -> Self {
+        self.endpoint = endpoint;
+        self
+    }
+}
+
+impl fmt::Debug for Arm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Arm")
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Gives bearer tokens for Azure.
+pub trait TokenSource: Send + Sync {
+    /// A token for `resource` (as `https://management.azure.com/`).
+    fn token<'a>(&'a self, resource: &'a str) -> BoxFuture<'a, Result<Secret, TokenSourceError>>;
+}
+
+/// Why there is no token.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no Azure token from {source_name}: {text}")]
+pub struct TokenSourceError {
+    /// Which source was asked.
+    pub source_name: String,
+    /// What it said.
+    pub text: String,
+}
+
+/// A token that is already there: from a file, from the environment, or made by a test.
+#[derive(Clone, Debug)]
+pub struct FixedToken(pub Secret);
+
+impl TokenSource for FixedToken {
+    fn token<'a>(&'a self, _resource: &'a str) -> BoxFuture<'a, Result<Secret, TokenSourceError>> {
+        let token = self.0.clone();
+        Box::pin(async move { Ok(token) })
+    }
+}
