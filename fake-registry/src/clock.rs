@@ -1,0 +1,44 @@
+//! The two clocks of a run: wall time, and time since the start.
+//!
+//! Only tokio's clock is read, so a paused runtime decides what time it is. Wall time is a
+//! timestamp handed in once plus what tokio's clock has advanced since.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+/// Wall time as the registry sees it: certificates, tokens, `Date` headers.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    base: Timestamp,
+    start: Instant,
+}
+
+impl Clock {
+    /// The machine's time now, and tokio's clock from there on.
+    pub fn system() -> Self {
+        Self::starting_at(Timestamp::now())
+    }
+
+    /// A clock that shows `base` now.
+    pub fn starting_at(base: Timestamp) -> Self {
+        Self::new(base, Instant::now())
+    }
+
+    /// A clock that showed `base` at `start`; for sharing one origin with a simulation.
+    pub fn new(base: Timestamp, start: Instant) -> Self {
+        Self { base, start }
+    }
+
+    /// Wall time.
+    pub fn now(&self) -> Timestamp {
+        let elapsed = SignedDuration::try_from(self.elapsed()).unwrap_or(SignedDuration::MAX);
+        self.base.checked_add(elapsed).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Time since the start.
+    pub fn elapsed(&self) -> Duration {
+        Instant::now().saturating_duration_since(self.start)
+    }
+}

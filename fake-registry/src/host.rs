@@ -1,0 +1,193 @@
+//! One registry: how it is described, and what it holds while it runs.
+//!
+//! A description is plain data with sensible defaults. A running registry has content, upload
+//! sessions and, where its blobs live elsewhere, signed addresses for them.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use crate::message::param;
+use crate::protocol::{Target, Uploads};
+use crate::registry::Core;
+use crate::store::Store;
+
+/// Blob addresses are good for this long.
+const SIGNED_FOR: Duration = Duration::from_mins(20);
+
+/// How a registry that answers under one host name behaves.
+#[derive(Clone, Debug)]
+pub struct HostSpec {
+    pub(crate) name: String,
+    pub(crate) auth: AuthPolicy,
+    pub(crate) flavour: Flavour,
+    pub(crate) deletes: bool,
+    pub(crate) referrers: bool,
+    pub(crate) sparse: bool,
+    pub(crate) max_blob: u64,
+    pub(crate) blob_host: Option<String>,
+}
+
+/// Who may do what.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub enum AuthPolicy {
+    /// Everybody may do everything.
+    #[default]
+    Open,
+}
+
+/// Whose habits the registry has where registries differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Flavour {
+    /// The wording of the reference implementation.
+    #[default]
+    Plain,
+    /// Azure Container Registry; its state is a registry of the tenant with this login server.
+    Acr,
+}
+
+impl HostSpec {
+    /// An open registry under a host name (without a port).
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into().to_ascii_lowercase(),
+            auth: AuthPolicy::default(),
+            flavour: Flavour::default(),
+            deletes: true,
+            referrers: true,
+            sparse: false,
+            max_blob: 2 << 30,
+            blob_host: None,
+        }
+    }
+
+    /// Who may do what; open by default.
+    #[must_use]
+    pub fn auth(mut self, auth: AuthPolicy) -> Self {
+        self.auth = auth;
+        self
+    }
+
+    /// Whose habits it has.
+    #[must_use]
+    pub fn flavour(mut self, flavour: Flavour) -> Self {
+        self.flavour = flavour;
+        self
+    }
+
+    /// Whether tags, manifests and blobs can be deleted (405 UNSUPPORTED otherwise).
+    #[must_use]
+    pub fn deletes(mut self, on: bool) -> Self {
+        self.deletes = on;
+        self
+    }
+
+    /// Whether there is a referrers API (404 otherwise, and clients use the fallback tag).
+    #[must_use]
+    pub fn referrers(mut self, on: bool) -> Self {
+        self.referrers = on;
+        self
+    }
+
+    /// Whether manifests may refer to content that is not there.
+    #[must_use]
+    pub fn sparse(mut self, on: bool) -> Self {
+        self.sparse = on;
+        self
+    }
+
+    /// The largest blob that is taken, in bytes; 2 GiB by default, since content is in memory.
+    #[must_use]
+    pub fn max_blob(mut self, bytes: u64) -> Self {
+        self.max_blob = bytes;
+        self
+    }
+
+    /// Blobs are served by another host, to which GET is redirected with a signed address.
+    #[must_use]
+    pub fn blobs_at(mut self, host: impl Into<String>) -> Self {
+        self.blob_host = Some(host.into().to_ascii_lowercase());
+        self
+    }
+}
+
+/// A registry that runs.
+pub(crate) struct Registry {
+    pub(crate) spec: HostSpec,
+    pub(crate) store: Store,
+    pub(crate) uploads: Uploads,
+}
+
+impl Registry {
+    pub(crate) fn new(spec: HostSpec) -> Self {
+        Self {
+            spec,
+            store: Store::default(),
+            uploads: Uploads::default(),
+        }
+    }
+
+    pub(crate) fn is_acr(&self) -> bool {
+        self.spec.flavour == Flavour::Acr
+    }
+
+    /// Where a blob is to be fetched, if not here.
+    pub(crate) fn redirect(&self, core: &Core, target: Target<'_>, scheme: &str) -> Option<String> {
+        let host = self.spec.blob_host.as_deref()?;
+        let digest = target.reference;
+        let (algorithm, hex) = digest.split_once(':')?;
+        let (shard, _) = hex.split_at_checked(2)?;
+        let path = format!("/docker/registry/v2/blobs/{algorithm}/{shard}/{hex}/data");
+        let until = core
+            .clock
+            .now()
+            .checked_add(SignedDuration::try_from(SIGNED_FOR).ok()?)
+            .ok()?;
+        let until = until.as_second();
+        let signature = core.keys.sign_address(host, &path, until);
+        Some(format!(
+            "{scheme}://{host}{path}?se={until}&sp=r&sig={signature}"
+        ))
+    }
+}
+
+/// Reads a signed address; gives the digest it is for.
+pub(crate) fn signed_blob(
+    core: &Core,
+    host: &str,
+    path: &str,
+    query: &str,
+) -> Result<String, AddressError> {
+    let rest = path
+        .strip_prefix("/docker/registry/v2/blobs/")
+        .ok_or(AddressError::Unknown)?;
+    let mut parts = rest.split('/');
+    let (Some(algorithm), Some(_), Some(hex), Some("data"), None) = (
+        parts.next(),
+        parts.next(),
+        parts.next(),
+        parts.next(),
+        parts.next(),
+    ) else {
+        return Err(AddressError::Unknown);
+    };
+    let until: i64 = param(query, "se")
+        .and_then(|text| text.parse().ok())
+        .ok_or(AddressError::Refused)?;
+    let signature = param(query, "sig").ok_or(AddressError::Refused)?;
+    if !core.keys.address_is_signed(host, path, until, &signature)
+        || core.clock.now().as_second() > until
+    {
+        return Err(AddressError::Refused);
+    }
+    Ok(format!("{algorithm}:{hex}"))
+}
+
+/// Why an address of a blob does not work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AddressError {
+    Unknown,
+    Refused,
+}

@@ -1,0 +1,250 @@
+//! What clients did: one entry a request, in the order of arrival.
+//!
+//! An entry is written when the request arrives and completed when the answer's head is known,
+//! so a request that hangs stands there without a status. Credentials are never kept: of an
+//! `Authorization` header only the kind, of a query only values that are known to be harmless.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::{HeaderMap, Method, header};
+
+/// Entries kept unless the builder says otherwise.
+pub(crate) const DEFAULT_LIMIT: usize = 200_000;
+
+/// The journal of a registry; clones show the same entries.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    entries: VecDeque<Entry>,
+    next: u64,
+    limit: usize,
+}
+
+/// One request and what became of it.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Counts from 0 over the whole run.
+    pub number: u64,
+    /// Since the clock's start.
+    pub at: Duration,
+    /// Who dialled, as the acceptor of the connection named it.
+    pub client: Arc<str>,
+    /// The address that the request came from.
+    pub peer: SocketAddr,
+    /// The `Host` header.
+    pub host: String,
+    /// The method.
+    pub method: Method,
+    /// The path as sent, without the query.
+    pub path: String,
+    /// The query, values of unknown keys replaced.
+    pub query: Option<String>,
+    /// Which kind of credential came along.
+    pub authorization: Authorization,
+    /// `User-Agent`.
+    pub user_agent: Option<String>,
+    /// `Range`.
+    pub range: Option<String>,
+    /// `Accept`, several headers joined.
+    pub accept: Option<String>,
+    /// The answer's status; `None` while there is no answer, or for good if there never was one.
+    pub status: Option<u16>,
+    /// Bytes of the answer's body that were handed to the connection.
+    pub bytes: u64,
+    /// The fault rule that fired.
+    pub fault: Option<String>,
+}
+
+/// The kind of an `Authorization` header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authorization {
+    /// No header.
+    None,
+    /// `Basic`.
+    Basic,
+    /// `Bearer`.
+    Bearer,
+    /// Anything else.
+    Other,
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} -> ", self.method, self.path)?;
+        match self.status {
+            Some(status) => write!(f, "{status}"),
+            None => f.write_str("no answer"),
+        }
+    }
+}
+
+impl Journal {
+    pub(crate) fn new(limit: usize) -> Self {
+        let inner = Inner {
+            entries: VecDeque::new(),
+            next: 0,
+            limit,
+        };
+        Self {
+            inner: Arc::new(Mutex::new(inner)),
+        }
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
+        work(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Every entry that is still kept.
+    pub fn entries(&self) -> Vec<Entry> {
+        self.with(|inner| inner.entries.iter().cloned().collect())
+    }
+
+    /// The entries that a condition holds for.
+    pub fn filter(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<Entry> {
+        self.with(|inner| {
+            inner
+                .entries
+                .iter()
+                .filter(|entry| wanted(entry))
+                .cloned()
+                .collect()
+        })
+    }
+
+    /// How many entries a condition holds for.
+    pub fn count(&self, wanted: impl Fn(&Entry) -> bool) -> usize {
+        self.with(|inner| inner.entries.iter().filter(|entry| wanted(entry)).count())
+    }
+
+    /// The latest entry as one line: `GET /v2/shop/api/manifests/1.91 -> 404`.
+    pub fn last(&self) -> Option<String> {
+        self.with(|inner| inner.entries.back().map(ToString::to_string))
+    }
+
+    /// Every entry as one line.
+    pub fn lines(&self) -> Vec<String> {
+        self.with(|inner| inner.entries.iter().map(ToString::to_string).collect())
+    }
+
+    /// Forgets all entries; numbers go on.
+    pub fn clear(&self) {
+        self.with(|inner| inner.entries.clear());
+    }
+
+    /// Requests seen in the whole run, forgotten ones included.
+    pub fn seen(&self) -> u64 {
+        self.with(|inner| inner.next)
+    }
+
+    /// Writes an entry; gives its number.
+    pub(crate) fn record(&self, mut entry: Entry) -> u64 {
+        self.with(|inner| {
+            let number = inner.next;
+            inner.next += 1;
+            entry.number = number;
+            if inner.limit > 0 {
+                if inner.entries.len() >= inner.limit {
+                    inner.entries.pop_front();
+                }
+                inner.entries.push_back(entry);
+            }
+            number
+        })
+    }
+
+    pub(crate) fn complete(&self, number: u64, change: impl FnOnce(&mut Entry)) {
+        self.with(|inner| {
+            let first = inner.entries.front().map_or(0, |entry| entry.number);
+            let position = number
+                .checked_sub(first)
+                .and_then(|n| usize::try_from(n).ok());
+            let entry = position.and_then(|position| inner.entries.get_mut(position));
+            if let Some(entry) = entry.filter(|entry| entry.number == number) {
+                change(entry);
+            }
+        });
+    }
+}
+
+impl Authorization {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let Some(value) = headers.get(header::AUTHORIZATION) else {
+            return Self::None;
+        };
+        let scheme = value
+            .as_bytes()
+            .split(|b| *b == b' ')
+            .next()
+            .unwrap_or_default();
+        if scheme.eq_ignore_ascii_case(b"basic") {
+            Self::Basic
+        } else if scheme.eq_ignore_ascii_case(b"bearer") {
+            Self::Bearer
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// The query with every value hidden that could be a secret.
+pub(crate) fn redact(query: &str) -> String {
+    const HARMLESS: [&str; 21] = [
+        "n",
+        "last",
+        "digest",
+        "mount",
+        "from",
+        "scope",
+        "service",
+        "ns",
+        "artifactType",
+        "api-version",
+        "$filter",
+        "%24filter",
+        "resource",
+        "client_id",
+        "object_id",
+        "mi_res_id",
+        "msi_res_id",
+        "tag",
+        "digest-algorithm",
+        "account",
+        "offline_token",
+    ];
+    let pairs: Vec<String> = query
+        .split('&')
+        .map(|pair| match pair.split_once('=') {
+            Some((key, _)) if !HARMLESS.contains(&key) => format!("{key}=***"),
+            _ => pair.to_owned(),
+        })
+        .collect();
+    pairs.join("&")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_do_not_stay_in_a_query() {
+        let table = [
+            ("n=2&last=a", "n=2&last=a"),
+            (
+                "scope=repository%3Aa%3Apull&password=x&sig=y",
+                "scope=repository%3Aa%3Apull&password=***&sig=***",
+            ),
+            ("", ""),
+        ];
+        for (query, want) in table {
+            assert_eq!(redact(query), want);
+        }
+    }
+}

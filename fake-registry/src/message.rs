@@ -1,0 +1,207 @@
+//! Answers on their way out: the body type, the error envelope, small helpers for requests.
+//!
+//! Bodies are bytes in memory or something slower and meaner that a fault rule asked for. Every
+//! reading of a request body has a bound.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
+
+pub(crate) type Reply = Response<Body>;
+
+/// A client that sends nothing for so long in the middle of a body is given up.
+pub(crate) const BODY_IDLE: Duration = Duration::from_mins(1);
+
+/// The body of an answer.
+#[derive(Default)]
+pub(crate) enum Body {
+    #[default]
+    Empty,
+    Bytes(Bytes),
+}
+
+/// The connection is to end here; hyper only learns that there is an error.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer is cut off")]
+pub(crate) struct Cut;
+
+impl Body {
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::Empty => 0,
+            Self::Bytes(bytes) => bytes.len() as u64,
+        }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        match std::mem::take(&mut *self) {
+            Self::Empty => Poll::Ready(None),
+            Self::Bytes(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Bytes(bytes) => bytes.is_empty(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.len())
+    }
+}
+
+/// A refusal in the envelope of the distribution specification.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    pub(crate) detail: Option<Value>,
+    pub(crate) headers: HeaderMap,
+}
+
+impl Refusal {
+    pub(crate) fn new(
+        status: StatusCode,
+        code: &'static str,
+        message: impl Into<String>,
+    ) -> Box<Self> {
+        Box::new(Self {
+            status,
+            code,
+            message: message.into(),
+            detail: None,
+            headers: HeaderMap::new(),
+        })
+    }
+
+    pub(crate) fn detail(mut self: Box<Self>, detail: Value) -> Box<Self> {
+        self.detail = Some(detail);
+        self
+    }
+
+    pub(crate) fn header(mut self: Box<Self>, name: HeaderName, value: &str) -> Box<Self> {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.append(name, value);
+        }
+        self
+    }
+
+    pub(crate) fn into_reply(self: Box<Self>) -> Reply {
+        let mut error = json!({"code": self.code, "message": self.message});
+        if let (Some(detail), Some(map)) = (self.detail, error.as_object_mut()) {
+            map.insert("detail".into(), detail);
+        }
+        let mut reply = json_reply(self.status, &json!({"errors": [error]}));
+        reply.headers_mut().extend(self.headers);
+        reply
+    }
+}
+
+pub(crate) fn json_reply(status: StatusCode, value: &Value) -> Reply {
+    text_reply(status, "application/json; charset=utf-8", value.to_string())
+}
+
+pub(crate) fn text_reply(
+    status: StatusCode,
+    content_type: &'static str,
+    text: impl Into<Bytes>,
+) -> Reply {
+    let body = text.into();
+    let mut reply = empty_reply(status);
+    let headers = reply.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    *reply.body_mut() = Body::Bytes(body);
+    reply
+}
+
+pub(crate) fn empty_reply(status: StatusCode) -> Reply {
+    let mut reply = Response::new(Body::Empty);
+    *reply.status_mut() = status;
+    reply
+}
+
+/// Sets a header whose value we made ourselves; one that is no header value is left out.
+pub(crate) fn set(reply: &mut Reply, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        reply.headers_mut().insert(name, value);
+    }
+}
+
+/// How reading a request body ended.
+#[derive(Debug)]
+pub(crate) enum ReadError {
+    TooLarge,
+    /// The client fell silent or went away.
+    Broken,
+}
+
+/// Reads a body of at most `limit` bytes.
+pub(crate) async fn read_all(mut body: Incoming, limit: usize) -> Result<Bytes, ReadError> {
+    let mut all = BytesMut::new();
+    while let Some(data) = next_data(&mut body).await? {
+        if all.len() + data.len() > limit {
+            return Err(ReadError::TooLarge);
+        }
+        all.extend_from_slice(&data);
+    }
+    Ok(all.freeze())
+}
+
+/// The next piece of a body; `None` at its end.
+pub(crate) async fn next_data(body: &mut Incoming) -> Result<Option<Bytes>, ReadError> {
+    loop {
+        match tokio::time::timeout(BODY_IDLE, body.frame()).await {
+            Ok(None) => return Ok(None),
+            Ok(Some(Ok(frame))) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+            Ok(Some(Err(_))) | Err(_) => return Err(ReadError::Broken),
+        }
+    }
+}
+
+/// The first value of a key in a query or form, decoded.
+pub(crate) fn param(query: &str, key: &str) -> Option<String> {
+    params(query, key).next()
+}
+
+/// Every value of a key in a query or form, decoded.
+pub(crate) fn params<'a>(query: &'a str, key: &'a str) -> impl Iterator<Item = String> + 'a {
+    query.split('&').filter_map(move |pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decode(name) == key).then(|| decode(value))
+    })
+}
+
+/// Percent and plus decoding; bytes that are no UTF-8 become replacement characters.
+pub(crate) fn decode(text: &str) -> String {
+    let spaced = text.replace('+', " ");
+    percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+}
+
+/// A header as text, where it is text.
+pub(crate) fn text_of(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}

@@ -1,0 +1,85 @@
+//! Blobs: whole, in part, and gone.
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+
+use super::range::{self, Wanted};
+use super::{Ask, Outcome, blob_missing, refused_operation};
+use crate::message::{Body, Refusal, Reply, empty_reply, set, text_of};
+use crate::store::DOCKER_CONTENT_DIGEST;
+
+pub(super) fn get(ask: &Ask<'_>) -> Outcome {
+    let digest = ask.target.reference;
+    let blob = ask.registry.store.blob(ask.target.repository, digest);
+    let blob = blob.map_err(|missing| blob_missing(ask, missing))?;
+    if ask.method == http::Method::GET
+        && let Some(location) = ask.registry.redirect(ask.core, ask.target, ask.scheme)
+    {
+        let mut reply = empty_reply(StatusCode::TEMPORARY_REDIRECT);
+        set(&mut reply, header::LOCATION, &location);
+        set(&mut reply, DOCKER_CONTENT_DIGEST, digest);
+        return Ok(reply);
+    }
+    Ok(send(ask.headers, digest, &blob))
+}
+
+/// The answer with a blob's bytes, or the part of them that was asked for.
+pub(crate) fn send(request: &HeaderMap, digest: &str, blob: &Bytes) -> Reply {
+    let total = blob.len() as u64;
+    let wanted =
+        text_of(request, header::RANGE).map_or(Wanted::All, |text| range::wanted(text, total));
+    let mut reply = match wanted {
+        Wanted::All => {
+            let mut reply = empty_reply(StatusCode::OK);
+            set(&mut reply, header::CONTENT_LENGTH, &total.to_string());
+            *reply.body_mut() = Body::Bytes(blob.clone());
+            reply
+        }
+        Wanted::Part(first, last) => {
+            let mut reply = empty_reply(StatusCode::PARTIAL_CONTENT);
+            set(
+                &mut reply,
+                header::CONTENT_RANGE,
+                &format!("bytes {first}-{last}/{total}"),
+            );
+            set(
+                &mut reply,
+                header::CONTENT_LENGTH,
+                &(last - first + 1).to_string(),
+            );
+            // Both ends are within a blob that is in memory.
+            *reply.body_mut() = Body::Bytes(blob.slice(first as usize..=last as usize));
+            reply
+        }
+        Wanted::Unsatisfiable => {
+            let refusal = Refusal::new(
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                "RANGE_INVALID",
+                "the range lies outside of the blob",
+            );
+            return refusal
+                .header(header::CONTENT_RANGE, &format!("bytes */{total}"))
+                .into_reply();
+        }
+    };
+    set(&mut reply, header::CONTENT_TYPE, "application/octet-stream");
+    set(&mut reply, DOCKER_CONTENT_DIGEST, digest);
+    set(&mut reply, header::ACCEPT_RANGES, "bytes");
+    set(&mut reply, header::ETAG, &format!("\"{digest}\""));
+    set(&mut reply, header::CACHE_CONTROL, "max-age=31536000");
+    reply
+}
+
+pub(super) fn delete(ask: &Ask<'_>) -> Outcome {
+    if !ask.registry.spec.deletes {
+        return Err(refused_operation());
+    }
+    let gone = ask
+        .registry
+        .store
+        .delete_blob(ask.target.repository, ask.target.reference);
+    gone.map_err(|missing| blob_missing(ask, missing))?;
+    let mut reply = empty_reply(StatusCode::ACCEPTED);
+    set(&mut reply, header::CONTENT_LENGTH, "0");
+    Ok(reply)
+}

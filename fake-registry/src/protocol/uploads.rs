@@ -1,0 +1,307 @@
+//! Uploads: sessions that collect a blob and end in a checked digest.
+//!
+//! A chunk with `Content-Range` must continue where the last one ended and counts only if it
+//! arrives whole; a stream without one is kept as far as it came. Sessions are few, have a limit
+//! in size, and the one that was idle longest makes room.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use http::{HeaderName, StatusCode, header};
+use hyper::body::Incoming;
+use serde_json::json;
+use tokio::sync::OwnedMutexGuard;
+
+use super::{Ask, Outcome, created, digest_invalid, range};
+use crate::digest::{Algorithm, Digest, Hasher};
+use crate::message::{Refusal, Reply, empty_reply, next_data, param, set, text_of};
+use crate::names;
+
+const MAX_SESSIONS: usize = 1024;
+
+#[derive(Default)]
+pub(crate) struct Uploads {
+    slots: Mutex<BTreeMap<String, Slot>>,
+}
+
+struct Slot {
+    repository: Box<str>,
+    touched: Duration,
+    session: Arc<tokio::sync::Mutex<Session>>,
+}
+
+struct Session {
+    data: BytesMut,
+    hasher: Hasher,
+}
+
+impl Uploads {
+    fn with<T>(&self, work: impl FnOnce(&mut BTreeMap<String, Slot>) -> T) -> T {
+        work(&mut self.slots.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn open(&self, id: String, repository: &str, now: Duration, algorithm: Algorithm) {
+        let session = Session {
+            data: BytesMut::new(),
+            hasher: Hasher::new(algorithm),
+        };
+        let slot = Slot {
+            repository: repository.into(),
+            touched: now,
+            session: Arc::new(tokio::sync::Mutex::new(session)),
+        };
+        self.with(|slots| {
+            if slots.len() >= MAX_SESSIONS {
+                let idle = slots.iter().min_by_key(|(_, slot)| slot.touched);
+                if let Some(id) = idle.map(|(id, _)| id.clone()) {
+                    slots.remove(&id);
+                }
+            }
+            slots.insert(id, slot);
+        });
+    }
+
+    /// The session, held until the guard is dropped.
+    fn take(&self, ask: &Ask<'_>) -> Result<OwnedMutexGuard<Session>, Box<Refusal>> {
+        let session = self.with(|slots| {
+            let slot = slots.get_mut(ask.target.reference)?;
+            slot.touched = ask.core.clock.elapsed();
+            (slot.repository.as_ref() == ask.target.repository).then(|| slot.session.clone())
+        });
+        let session = session.ok_or_else(unknown)?;
+        session.try_lock_owned().map_err(|_| {
+            Refusal::new(
+                StatusCode::BAD_REQUEST,
+                "BLOB_UPLOAD_INVALID",
+                "the upload is in use by another request",
+            )
+        })
+    }
+
+    fn close(&self, id: &str) -> Option<()> {
+        self.with(|slots| slots.remove(id)).map(drop)
+    }
+}
+
+fn unknown() -> Box<Refusal> {
+    Refusal::new(
+        StatusCode::NOT_FOUND,
+        "BLOB_UPLOAD_UNKNOWN",
+        "blob upload unknown to registry",
+    )
+}
+
+pub(super) async fn start(ask: &Ask<'_>, body: Incoming) -> Outcome {
+    let repository = ask.target.repository;
+    if let Some(mount) = param(ask.query, "mount") {
+        let digest = Digest::parse(&mount).ok_or_else(|| digest_invalid(&mount))?;
+        let from = param(ask.query, "from").filter(|from| !from.is_empty());
+        let readable = from.as_deref().is_none_or(names::is_repository);
+        if readable
+            && ask
+                .registry
+                .store
+                .mount(repository, &digest, from.as_deref())
+        {
+            return Ok(blob_created(repository, &digest));
+        }
+    }
+    let wanted = match param(ask.query, "digest") {
+        None => None,
+        Some(text) => Some(Digest::parse(&text).ok_or_else(|| digest_invalid(&text))?),
+    };
+    let algorithm = match (&wanted, param(ask.query, "digest-algorithm")) {
+        (Some(digest), _) => digest.algorithm(),
+        (None, Some(name)) => Algorithm::parse(&name).ok_or_else(|| digest_invalid(&name))?,
+        (None, None) => Algorithm::default(),
+    };
+    if let Some(digest) = wanted {
+        let mut session = Session {
+            data: BytesMut::new(),
+            hasher: Hasher::new(algorithm),
+        };
+        receive(ask, &mut session, body).await?;
+        return store(ask, session, digest);
+    }
+    let id = ask.core.random.guid();
+    ask.registry
+        .uploads
+        .open(id.clone(), repository, ask.core.clock.elapsed(), algorithm);
+    Ok(progress(StatusCode::ACCEPTED, repository, &id, 0))
+}
+
+pub(super) async fn status(ask: &Ask<'_>) -> Outcome {
+    // A status request may come while a chunk is under way; it waits for it.
+    let session = ask.registry.uploads.with(|slots| {
+        let slot = slots.get(ask.target.reference)?;
+        (slot.repository.as_ref() == ask.target.repository).then(|| slot.session.clone())
+    });
+    let session = session.ok_or_else(unknown)?;
+    let received = session.lock().await.data.len();
+    Ok(progress(
+        StatusCode::NO_CONTENT,
+        ask.target.repository,
+        ask.target.reference,
+        received,
+    ))
+}
+
+pub(super) async fn patch(ask: &Ask<'_>, body: Incoming) -> Outcome {
+    let mut session = ask.registry.uploads.take(ask)?;
+    chunk(ask, &mut session, body).await?;
+    let received = session.data.len();
+    Ok(progress(
+        StatusCode::ACCEPTED,
+        ask.target.repository,
+        ask.target.reference,
+        received,
+    ))
+}
+
+pub(super) async fn finish(ask: &Ask<'_>, body: Incoming) -> Outcome {
+    let text = param(ask.query, "digest").unwrap_or_default();
+    let wanted = Digest::parse(&text).ok_or_else(|| digest_invalid(&text))?;
+    let mut session = ask.registry.uploads.take(ask)?;
+    chunk(ask, &mut session, body).await?;
+    let whole = Session {
+        data: session.data.split(),
+        hasher: std::mem::replace(&mut session.hasher, Hasher::new(wanted.algorithm())),
+    };
+    drop(session);
+    ask.registry.uploads.close(ask.target.reference);
+    store(ask, whole, wanted)
+}
+
+pub(super) fn cancel(ask: &Ask<'_>) -> Outcome {
+    // Not while a request is writing to it.
+    drop(ask.registry.uploads.take(ask)?);
+    ask.registry
+        .uploads
+        .close(ask.target.reference)
+        .ok_or_else(unknown)?;
+    Ok(empty_reply(StatusCode::NO_CONTENT))
+}
+
+/// Takes one chunk in, or leaves the session as it was.
+async fn chunk(ask: &Ask<'_>, session: &mut Session, body: Incoming) -> Result<(), Box<Refusal>> {
+    let Some(header) = text_of(ask.headers, header::CONTENT_RANGE) else {
+        return receive(ask, session, body).await;
+    };
+    let (start, end) = range::chunk(header).ok_or_else(|| {
+        Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "BLOB_UPLOAD_INVALID",
+            "invalid content range",
+        )
+        .detail(json!({"Content-Range": header}))
+    })?;
+    let before = session.data.len();
+    if start != before as u64 {
+        return Err(out_of_order(ask, before));
+    }
+    let hasher = session.hasher.clone();
+    let outcome = receive(ask, session, body).await;
+    let expected = end - start + 1;
+    let arrived = (session.data.len() - before) as u64;
+    if outcome.is_ok() && arrived == expected {
+        return Ok(());
+    }
+    session.data.truncate(before);
+    session.hasher = hasher;
+    outcome?;
+    Err(Refusal::new(
+        StatusCode::BAD_REQUEST,
+        "SIZE_INVALID",
+        "provided length did not match content length",
+    )
+    .detail(json!({"expected": expected, "received": arrived})))
+}
+
+/// 416 says how far the upload has come.
+fn out_of_order(ask: &Ask<'_>, received: usize) -> Box<Refusal> {
+    let refusal = Refusal::new(
+        StatusCode::RANGE_NOT_SATISFIABLE,
+        "BLOB_UPLOAD_INVALID",
+        "the chunk does not continue the upload",
+    );
+    let location = location(ask.target.repository, ask.target.reference);
+    refusal
+        .header(header::LOCATION, &location)
+        .header(header::RANGE, &format!("0-{}", received.saturating_sub(1)))
+        .header(UPLOAD_ID, ask.target.reference)
+}
+
+async fn receive(
+    ask: &Ask<'_>,
+    session: &mut Session,
+    mut body: Incoming,
+) -> Result<(), Box<Refusal>> {
+    loop {
+        match next_data(&mut body).await {
+            Ok(None) => return Ok(()),
+            Ok(Some(data)) => {
+                if (session.data.len() + data.len()) as u64 > ask.registry.spec.max_blob {
+                    return Err(Refusal::new(
+                        StatusCode::PAYLOAD_TOO_LARGE,
+                        "SIZE_INVALID",
+                        "the blob exceeds the limit of this registry",
+                    ));
+                }
+                session.hasher.update(&data);
+                session.data.extend_from_slice(&data);
+            }
+            Err(_) => {
+                return Err(Refusal::new(
+                    StatusCode::BAD_REQUEST,
+                    "BLOB_UPLOAD_INVALID",
+                    "the body ended before its announced length",
+                ));
+            }
+        }
+    }
+}
+
+fn store(ask: &Ask<'_>, session: Session, wanted: Digest) -> Outcome {
+    let found = if session.hasher.algorithm() == wanted.algorithm() {
+        session.hasher.finish()
+    } else {
+        Digest::of_with(wanted.algorithm(), &session.data)
+    };
+    if found != wanted {
+        return Err(digest_invalid(wanted.as_str()));
+    }
+    let reply = blob_created(ask.target.repository, &wanted);
+    ask.registry
+        .store
+        .put_blob(ask.target.repository, wanted, session.data.freeze());
+    Ok(reply)
+}
+
+fn blob_created(repository: &str, digest: &Digest) -> Reply {
+    let mut reply = created(&format!("/v2/{repository}/blobs/{digest}"), digest);
+    set(&mut reply, header::CONTENT_LENGTH, "0");
+    reply
+}
+
+const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
+
+fn location(repository: &str, id: &str) -> String {
+    format!("/v2/{repository}/blobs/uploads/{id}")
+}
+
+fn progress(status: StatusCode, repository: &str, id: &str, received: usize) -> Reply {
+    let mut reply = empty_reply(status);
+    set(&mut reply, header::LOCATION, &location(repository, id));
+    set(
+        &mut reply,
+        header::RANGE,
+        &format!("0-{}", received.saturating_sub(1)),
+    );
+    set(&mut reply, UPLOAD_ID, id);
+    if status != StatusCode::NO_CONTENT {
+        set(&mut reply, header::CONTENT_LENGTH, "0");
+    }
+    reply
+}

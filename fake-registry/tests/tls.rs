@@ -1,0 +1,115 @@
+//! TLS on any stream: the certificate follows the name that the client asks for.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests, which may panic"
+)]
+
+use std::sync::Arc;
+
+use fake_registry::{Conn, FakeRegistry, HostSpec, Scheme};
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+fn registry() -> FakeRegistry {
+    FakeRegistry::builder()
+        .seed(7)
+        .host(HostSpec::new("a.example"))
+        .host(HostSpec::new("b.example"))
+        .build()
+        .unwrap()
+}
+
+fn conn() -> Conn {
+    Conn {
+        peer: "10.0.0.4:1".parse().unwrap(),
+        client: "node-1".into(),
+        scheme: Scheme::Https,
+    }
+}
+
+async fn get(registry: &FakeRegistry, name: &str) -> Result<String, std::io::Error> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from(registry.ca_der())).unwrap();
+    let config = rustls::ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let (near, far) = tokio::io::duplex(64 << 10);
+    tokio::spawn(registry.serve(far, conn()));
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let mut stream = connector
+        .connect(ServerName::try_from(name.to_owned()).unwrap(), near)
+        .await?;
+    let request = format!("GET /v2/ HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
+#[tokio::test]
+async fn each_host_has_its_certificate() {
+    let registry = registry();
+    for name in ["a.example", "b.example"] {
+        let answer = get(&registry, name).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    }
+    let error = get(&registry, "c.example").await.unwrap_err();
+    assert!(
+        error.to_string().contains("NotValidForName")
+            || error.to_string().contains("not valid for name"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn the_same_seed_gives_the_same_ca_and_no_seed_another_one() {
+    assert_eq!(
+        FakeRegistry::builder()
+            .seed(7)
+            .clock(fixed())
+            .build()
+            .unwrap()
+            .ca_der(),
+        FakeRegistry::builder()
+            .seed(7)
+            .clock(fixed())
+            .build()
+            .unwrap()
+            .ca_der()
+    );
+    assert_ne!(
+        FakeRegistry::builder()
+            .clock(fixed())
+            .build()
+            .unwrap()
+            .ca_der(),
+        FakeRegistry::builder()
+            .clock(fixed())
+            .build()
+            .unwrap()
+            .ca_der()
+    );
+}
+
+fn fixed() -> fake_registry::Clock {
+    fake_registry::Clock::starting_at("2026-01-15T09:00:00Z".parse().unwrap())
+}
+
+#[tokio::test]
+async fn plain_http_on_the_tls_port_is_told_so() {
+    let (mut near, far) = tokio::io::duplex(64 << 10);
+    tokio::spawn(registry().serve(far, conn()));
+    near.write_all(b"GET /v2/ HTTP/1.1\r\nHost: a.example\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    near.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(
+        answer,
+        "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
+    );
+}
