@@ -1,0 +1,396 @@
+//! 401 and 403: who was refused, by whom, and whose setting it is.
+//!
+//! The order of questions: did the node get an identity at all, do network rules refuse the
+//! address, was the identity refused at the exchange, was a credential refused, or was there none.
+
+use super::ending::{Stop, from, host, refusal, role};
+use super::kubelet::secrets_in_words;
+use super::{Case, Draft, Settle, image, roles, rules};
+use crate::azure::registry_login_server;
+use crate::cause::Cause;
+use crate::evidence::{Fact, Identity, KeyringMiss, Refusal, Role, Seen};
+use crate::stage::Stage;
+use crate::symptom::SecretState;
+use crate::world::Vantage;
+
+pub(super) fn decide(case: &Case<'_>, vantage: &Vantage, stop: &Stop<'_>) -> Draft {
+    let Some(fact) = stop.fact else {
+        let because = format!("the probe {} stopped at {}", from(vantage), stop.stage);
+        return Draft::open(stop.stage, Vec::new(), because, Vec::new());
+    };
+    match &fact.seen {
+        Seen::IdentityTokenRefused { refusal, .. } => return no_identity(vantage, refusal),
+        Seen::ChallengeUnusable { text } | Seen::TokenUnreadable { text } => {
+            let because = format!(
+                "{} answers sign-in with what cannot be used: {text}",
+                host(fact)
+            );
+            return Draft::open(
+                stop.stage,
+                vec![Cause::RegistryHtml, Cause::Registry5xx],
+                because,
+                Vec::new(),
+            );
+        }
+        Seen::CredentialWithheld { from: asker, why } => {
+            let because =
+                format!("{asker} asked for the credential and was not given it ({why:?})");
+            return Draft::open(
+                stop.stage,
+                vec![Cause::MirrorCredentialMisrouted],
+                because,
+                Vec::new(),
+            );
+        }
+        Seen::Pinged { status: 403, .. } => {
+            let because = format!("{} answers 403 to {}", host(fact), from(vantage));
+            return forbidden(case, vantage, None, because);
+        }
+        Seen::Pinged { status, .. } => {
+            let because = format!(
+                "{} answers {status} to GET /v2/ {}",
+                host(fact),
+                from(vantage)
+            );
+            let cause = if *status >= 500 {
+                Cause::Registry5xx
+            } else {
+                Cause::RegistryHtml
+            };
+            return if *status == 429 {
+                Draft::proven(Stage::Ping, image::throttler(case), because)
+            } else {
+                Draft::proven(Stage::Ping, cause, because)
+            };
+        }
+        _ => {}
+    }
+    match refusal(fact) {
+        Some(refusal) => {
+            let because = format!(
+                "{} answers {} {}",
+                host(fact),
+                describe(refusal),
+                from(vantage)
+            );
+            refused(case, vantage, fact, refusal, because)
+        }
+        None => Draft::open(
+            stop.stage,
+            Vec::new(),
+            format!("the probe {} stopped at {}", from(vantage), stop.stage),
+            Vec::new(),
+        ),
+    }
+}
+
+fn describe(refusal: &Refusal) -> String {
+    let code = refusal
+        .codes
+        .first()
+        .map_or_else(String::new, |code| format!(" {code}"));
+    let said = if refusal.message.is_empty() {
+        String::new()
+    } else {
+        format!(" (\"{}\")", refusal.message)
+    };
+    format!("{}{code}{said}", refusal.status)
+}
+
+/// An answer that refuses, at any stage.
+pub(super) fn refused(
+    case: &Case<'_>,
+    vantage: &Vantage,
+    fact: &Fact,
+    refusal: &Refusal,
+    because: String,
+) -> Draft {
+    if let Some(draft) = image::overloaded(case, fact.stage, &host(fact), vantage, refusal) {
+        return draft;
+    }
+    match refusal.status {
+        403 => forbidden(case, vantage, Some(refusal), because),
+        401 => unauthorized(case, vantage, fact, refusal, &because),
+        _ if role(fact) == Role::Metadata => no_identity(vantage, refusal),
+        _ => Draft::open(fact.stage, Vec::new(), because, Vec::new()),
+    }
+}
+
+/// The node has no identity token, so the credential provider has nothing to exchange.
+fn no_identity(vantage: &Vantage, refusal: &Refusal) -> Draft {
+    let because = format!(
+        "the metadata service gives {} no token: {}",
+        vantage,
+        describe(refusal)
+    );
+    let text = refusal.message.as_str().to_ascii_lowercase();
+    if text.contains("multiple user assigned identities") {
+        return Draft::proven(Stage::Auth, Cause::KubeletIdentityAmbiguous, because);
+    }
+    if text.contains("identity not found") {
+        return Draft::proven(Stage::Auth, Cause::KubeletIdentityDetached, because);
+    }
+    Draft::open(
+        Stage::Auth,
+        vec![Cause::KubeletIdentityDetached, Cause::ImdsBlocked],
+        because,
+        Vec::new(),
+    )
+}
+
+/// 403: network rules, a lock, a key vault, or a right that is missing.
+fn forbidden(
+    case: &Case<'_>,
+    vantage: &Vantage,
+    refusal: Option<&Refusal>,
+    because: String,
+) -> Draft {
+    // A HEAD has no body, so the words may stand in another answer of the same probe.
+    let others = case
+        .evidence
+        .from(vantage)
+        .filter_map(super::ending::refusal)
+        .filter(|one| one.status == 403);
+    let texts: Vec<String> = refusal
+        .into_iter()
+        .chain(others)
+        .map(|one| one.message.as_str().to_ascii_lowercase())
+        .collect();
+    let says = |words: &str| texts.iter().any(|text| text.contains(words));
+    if says("key vault") {
+        return Draft::proven(Stage::Manifest, Cause::AcrCmkUnavailable, because);
+    }
+    if says("locked") || says("readenabled") {
+        return Draft::proven(Stage::Manifest, Cause::AcrImageLocked, because);
+    }
+    let text = texts.iter().find(|text| text.contains("client with ip"));
+    let azure_host = case
+        .reference
+        .is_some_and(|one| registry_login_server(&one.registry().to_string()).is_some());
+    if text.is_none() && !azure_host {
+        let candidates = vec![
+            Cause::ScopeInsufficient,
+            Cause::CredentialsWrong,
+            Cause::RepositoryNotFound,
+        ];
+        return Draft::open(Stage::Manifest, candidates, because, Vec::new());
+    }
+    let address = text.and_then(|text| rules::client_address(text));
+    rules::decide(case, vantage, address, because)
+}
+
+fn unauthorized(
+    case: &Case<'_>,
+    vantage: &Vantage,
+    fact: &Fact,
+    refusal: &Refusal,
+    because: &str,
+) -> Draft {
+    let exchange = case
+        .evidence
+        .from(vantage)
+        .find(|other| matches!(other.seen, Seen::ExchangeRefused { .. }));
+    let azure_host = case
+        .reference
+        .is_some_and(|one| registry_login_server(&one.registry().to_string()).is_some());
+    if let Some(exchange) = exchange {
+        let status = super::ending::status(exchange).unwrap_or(401);
+        let because = format!(
+            "the registry refuses the exchange for the node's identity ({status}), so the pull goes on anonymously and is refused"
+        );
+        return roles::decide(case, vantage, because);
+    }
+    // A credential that was sent.
+    if let Some(identity @ Identity::Credential { .. }) = &fact.identity {
+        return credential(case, fact, identity, refusal, because);
+    }
+    if let Some(Identity::KubeletIdentity { .. }) = &fact.identity {
+        return roles::decide(
+            case,
+            vantage,
+            format!("{because}, after an exchange that worked"),
+        );
+    }
+    let sent_elsewhere =
+        case.evidence
+            .from(vantage)
+            .find_map(|other| match (&other.seen, &other.identity) {
+                (
+                    Seen::TokenRefused { refusal, .. } | Seen::AuthorizationRefused { refusal, .. },
+                    Some(who @ Identity::Credential { .. }),
+                ) => Some((other, who, refusal)),
+                _ => None,
+            });
+    if let Some((other, who, refusal)) = sent_elsewhere {
+        return credential(case, other, who, refusal, because);
+    }
+    let metadata = case
+        .evidence
+        .from(vantage)
+        .filter(|other| role(other) == Role::Metadata);
+    let blocked = metadata.into_iter().find(|other| {
+        matches!(
+            other.seen,
+            Seen::DialFailed { .. } | Seen::HttpFailed { .. }
+        )
+    });
+    if let Some(other) = blocked.filter(|_| azure_host && on_azure(case)) {
+        let because = format!(
+            "{because}; the metadata service is not reached {}",
+            from(&other.vantage)
+        );
+        return Draft::proven(Stage::Auth, Cause::ImdsBlocked, because);
+    }
+    if azure_host && (case.in_cluster || case.azure.is_some()) && no_usable_secret(case) {
+        return roles::decide(case, vantage, format!("{because}, to an anonymous request"));
+    }
+    missing(case, vantage, fact, because)
+}
+
+/// Whether the nodes say that they live in Azure.
+fn on_azure(case: &Case<'_>) -> bool {
+    case.azure.is_some_and(|azure| azure.cluster.is_some())
+}
+
+fn no_usable_secret(case: &Case<'_>) -> bool {
+    case.secrets.is_empty()
+}
+
+/// A credential was sent and refused.
+fn credential(
+    case: &Case<'_>,
+    fact: &Fact,
+    who: &Identity,
+    refusal: &Refusal,
+    because: &str,
+) -> Draft {
+    let because = format!("{because}, as {who}");
+    let text = refusal.message.as_str().to_ascii_lowercase();
+    let token_granted = case
+        .evidence
+        .from(&fact.vantage)
+        .find_map(|other| match &other.seen {
+            Seen::TokenGranted { granted, .. } if other.identity.as_ref() == Some(who) => {
+                Some(granted.clone())
+            }
+            _ => None,
+        });
+    if let Some(granted) = token_granted {
+        let lacks = granted.is_some_and(|list| {
+            let pull = |one: &crate::evidence::Access| {
+                one.actions
+                    .iter()
+                    .any(|action| matches!(action.as_str(), "pull" | "*"))
+            };
+            !list.iter().any(pull)
+        });
+        let because = format!(
+            "{because}: the sign-in was accepted, the right to pull this repository was not granted"
+        );
+        let candidates = vec![Cause::ScopeInsufficient, Cause::RepositoryNotFound];
+        return if lacks {
+            Draft::proven(Stage::Token, Cause::ScopeInsufficient, because)
+        } else {
+            Draft::open(Stage::Token, candidates, because, Vec::new())
+        };
+    }
+    if text.contains("expired") {
+        return Draft::proven(Stage::Token, Cause::CredentialsExpired, because);
+    }
+    // The same request without a credential.
+    let anonymous = case.evidence.from(&fact.vantage).any(|other| {
+        other.identity == Some(Identity::Anonymous) && matches!(other.seen, Seen::ManifestFound(_))
+    });
+    if anonymous {
+        let because = format!("{because}; without a credential the same request succeeds");
+        return Draft::proven(Stage::Token, Cause::BadCredentialBlocksPublic, because);
+    }
+    Draft::proven(Stage::Token, Cause::CredentialsWrong, because)
+}
+
+/// Nothing was sent that the registry knows.
+fn missing(case: &Case<'_>, vantage: &Vantage, fact: &Fact, because: &str) -> Draft {
+    let because = format!("{because}; {}", secrets_in_words(case));
+    let state =
+        |wanted: fn(&SecretState) -> bool| case.secrets.iter().any(|secret| wanted(&secret.state));
+    if !case.secrets.is_empty() {
+        if case
+            .secrets
+            .iter()
+            .all(|secret| secret.state == SecretState::Missing)
+        {
+            return Draft::proven(Stage::Auth, Cause::PullSecretMissing, because);
+        }
+        if state(|state| {
+            matches!(
+                state,
+                SecretState::Forbidden | SecretState::NotRead | SecretState::Failed(_)
+            )
+        }) {
+            let namespace = case.namespace.unwrap_or("default");
+            let candidates = vec![
+                Cause::PullSecretWrongHost,
+                Cause::PullSecretMissing,
+                Cause::CredentialsMissing,
+                Cause::PullSecretMalformed,
+            ];
+            let settle = vec![Settle::by(
+                "the right to read the pod's pull secrets",
+                format!("kubectl auth can-i get secrets -n {namespace}"),
+            )];
+            return Draft::open(Stage::Auth, candidates, because, settle);
+        }
+    }
+    let passed_over = case.evidence.iter().filter_map(|other| match &other.seen {
+        Seen::CredentialPassedOver { source, key, why } => Some((source, key, why)),
+        _ => None,
+    });
+    for (source, key, why) in passed_over {
+        match why {
+            KeyringMiss::Host
+            | KeyringMiss::Labels
+            | KeyringMiss::Port
+            | KeyringMiss::Path
+            | KeyringMiss::BadPattern => {
+                let because = format!(
+                    "{because}; the key `{key}` of {source} does not match {}",
+                    case.image
+                );
+                return Draft::proven(Stage::Auth, Cause::PullSecretWrongHost, because);
+            }
+            KeyringMiss::Malformed { .. }
+            | KeyringMiss::WrongType { .. }
+            | KeyringMiss::NotRead { .. } => {
+                let because = format!("{because}; {source} holds nothing that a kubelet reads");
+                return Draft::proven(Stage::Auth, Cause::PullSecretMalformed, because);
+            }
+            KeyringMiss::HelperNotRun { .. } => {}
+        }
+    }
+    if state(|state| matches!(state, SecretState::Found { body: None, .. })) {
+        return Draft::proven(Stage::Auth, Cause::PullSecretMalformed, because);
+    }
+    // A token was given and then not enough: the registry hides whether the repository exists.
+    let hides = case
+        .evidence
+        .from(vantage)
+        .any(|other| matches!(other.seen, Seen::TokenGranted { .. }))
+        && matches!(
+            fact.seen,
+            Seen::AuthorizationRefused { .. } | Seen::ManifestRefused { .. }
+        );
+    if hides {
+        let mut candidates = vec![Cause::CredentialsMissing, Cause::RepositoryNotFound];
+        if case
+            .reference
+            .is_some_and(crate::reference::Reference::registry_assumed)
+        {
+            candidates.insert(0, Cause::DefaultRegistryAssumed);
+        }
+        let settle = vec![Settle::new(
+            "the same question with a credential that may pull from there",
+        )];
+        return Draft::open(Stage::Token, candidates, because, settle);
+    }
+    Draft::proven(Stage::Auth, Cause::CredentialsMissing, because)
+}

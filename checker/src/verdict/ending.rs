@@ -1,0 +1,209 @@
+//! How a probe from one vantage ended, read from its facts.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::evidence::{Evidence, Fact, Identity, Refusal, Role, Seen};
+use crate::stage::Stage;
+use crate::world::Vantage;
+
+/// The end of a probe.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Ending<'e> {
+    /// Nothing was seen from there.
+    NotRun,
+    /// Every stage succeeded for one identity.
+    Passed,
+    /// It stopped.
+    Stopped(Stop<'e>),
+}
+
+/// Where and on what a probe stopped.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stop<'e> {
+    pub(super) stage: Stage,
+    /// The fact that stopped it.
+    pub(super) fact: Option<&'e Fact>,
+}
+
+/// The attempt that got furthest decides; of two that got as far, the one that had an identity:
+/// the anonymous echo that follows it says nothing new.
+pub(super) fn ending<'e>(evidence: &'e Evidence, vantage: &Vantage) -> Ending<'e> {
+    let mut stop: Option<(Stage, bool, Option<&'e Identity>)> = None;
+    for (fact, end) in evidence
+        .attempts()
+        .filter(|(fact, _)| fact.vantage == *vantage)
+    {
+        if end.complete {
+            return Ending::Passed;
+        }
+        let known = fact.identity.as_ref().is_some_and(Identity::is_known);
+        if stop.is_none_or(|(stage, was_known, _)| (end.stage, known) > (stage, was_known)) {
+            stop = Some((end.stage, known, fact.identity.as_ref()));
+        }
+    }
+    let failures = || {
+        evidence
+            .iter()
+            .filter(|fact| fact.vantage == *vantage && is_failure(fact, evidence))
+    };
+    match stop {
+        Some((stage, _, identity)) => {
+            let ours = |fact: &&Fact| fact.identity.is_none() || fact.identity.as_ref() == identity;
+            let fact = failures()
+                .rev()
+                .filter(ours)
+                .find(|fact| fact.stage == stage);
+            Ending::Stopped(Stop {
+                stage,
+                fact: fact
+                    .or_else(|| failures().rfind(ours))
+                    .or_else(|| failures().next_back()),
+            })
+        }
+        None => match failures().next_back() {
+            Some(fact) => Ending::Stopped(Stop {
+                stage: fact.stage,
+                fact: Some(fact),
+            }),
+            None => Ending::NotRun,
+        },
+    }
+}
+
+fn is_failure(fact: &Fact, evidence: &Evidence) -> bool {
+    match &fact.seen {
+        Seen::DialFailed { .. } => !evidence.from(&fact.vantage).any(|other| {
+            other.endpoint == fact.endpoint && matches!(other.seen, Seen::Connected { .. })
+        }),
+        Seen::Pinged {
+            status,
+            unlike_a_registry,
+            ..
+        } => !matches!(status, 200 | 401) || unlike_a_registry.is_some(),
+        Seen::DnsFailed { .. }
+        | Seen::TlsFailed { .. }
+        | Seen::HttpFailed { .. }
+        | Seen::RedirectRefused { .. }
+        | Seen::ChallengeUnusable { .. }
+        | Seen::CredentialWithheld { .. }
+        | Seen::TokenRefused { .. }
+        | Seen::TokenUnreadable { .. }
+        | Seen::AuthorizationRefused { .. }
+        | Seen::IdentityTokenRefused { .. }
+        | Seen::ExchangeRefused { .. }
+        | Seen::ManifestRefused { .. }
+        | Seen::ManifestUnusable { .. }
+        | Seen::DigestMismatch { .. }
+        | Seen::PlatformMissing { .. }
+        | Seen::BlobRefused { .. }
+        | Seen::SizeMismatch { .. } => true,
+        _ => false,
+    }
+}
+
+/// The refusing answer in a fact, if it holds one.
+pub(super) fn refusal(fact: &Fact) -> Option<&Refusal> {
+    match &fact.seen {
+        Seen::TokenRefused { refusal, .. }
+        | Seen::AuthorizationRefused { refusal, .. }
+        | Seen::IdentityTokenRefused { refusal, .. }
+        | Seen::ExchangeRefused { refusal }
+        | Seen::ManifestRefused { refusal, .. }
+        | Seen::TagsRefused { refusal }
+        | Seen::BlobRefused { refusal, .. } => Some(refusal),
+        _ => None,
+    }
+}
+
+/// The status of an answer, whatever the fact.
+pub(super) fn status(fact: &Fact) -> Option<u16> {
+    match &fact.seen {
+        Seen::Pinged { status, .. } | Seen::Waited { status, .. } => Some(*status),
+        _ => refusal(fact).map(|refusal| refusal.status),
+    }
+}
+
+/// What a host is in the pull.
+pub(super) fn role(fact: &Fact) -> Role {
+    fact.endpoint
+        .as_ref()
+        .map_or(Role::Registry, |endpoint| endpoint.role)
+}
+
+/// The host of a fact as it is named.
+pub(super) fn host(fact: &Fact) -> String {
+    fact.endpoint.as_ref().map_or_else(
+        || "the registry".into(),
+        |endpoint| endpoint.authority.to_string(),
+    )
+}
+
+/// Addresses of the host in `role` as resolved from `vantage`.
+pub(super) fn addresses(evidence: &Evidence, vantage: &Vantage, wanted: Role) -> Vec<IpAddr> {
+    let mut found = Vec::new();
+    for fact in evidence.from(vantage).filter(|fact| role(fact) == wanted) {
+        if let Seen::Resolved { addresses, .. } = &fact.seen {
+            found.extend(
+                addresses
+                    .iter()
+                    .copied()
+                    .filter(|address| !found.contains(address))
+                    .collect::<Vec<_>>(),
+            );
+        }
+    }
+    found
+}
+
+/// The address that accepted a connection for `role` from `vantage`, if one did.
+pub(super) fn connected(
+    evidence: &Evidence,
+    vantage: &Vantage,
+    wanted: Role,
+) -> Option<SocketAddr> {
+    evidence
+        .from(vantage)
+        .filter(|fact| role(fact) == wanted)
+        .find_map(|fact| match &fact.seen {
+            Seen::Connected { address } => Some(*address),
+            _ => None,
+        })
+}
+
+/// Another vantage that connected to `address`, nodes before the workstation.
+pub(super) fn reached_from_elsewhere<'e>(
+    evidence: &'e Evidence,
+    not: &Vantage,
+    address: SocketAddr,
+) -> Option<&'e Vantage> {
+    let reaches = |fact: &&Fact| matches!(&fact.seen, Seen::Connected { address: other } if *other == address);
+    let others = || {
+        evidence
+            .iter()
+            .filter(|fact| fact.vantage != *not)
+            .filter(reaches)
+    };
+    others()
+        .find(|fact| fact.vantage != Vantage::Workstation)
+        .or_else(|| others().next())
+        .map(|fact| &fact.vantage)
+}
+
+/// Private in the sense of RFC 1918 and 4193, carrier-grade ranges included.
+pub(super) fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            v4.is_private() || v4.is_link_local() || (a == 100 && (64..128).contains(&b))
+        }
+        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+/// `from node/a`, `from this workstation`.
+pub(super) fn from(vantage: &Vantage) -> String {
+    match vantage {
+        Vantage::Workstation => "from this workstation".into(),
+        Vantage::Node(name) => format!("from node {name}"),
+    }
+}

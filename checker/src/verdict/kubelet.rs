@@ -1,0 +1,316 @@
+//! What the kubelet's own words prove without a probe, and how they stand beside one.
+
+use super::ending::{addresses, from};
+use super::{Case, Draft, Settle, Told, ago, image, within};
+use crate::cause::Cause;
+use crate::clue::Clue;
+use crate::evidence::{Role, Seen};
+use crate::stage::Stage;
+use crate::symptom::SecretState;
+use crate::world::Vantage;
+
+/// Minutes for which a throttled attempt still counts as today's weather.
+const THROTTLED: i64 = 10;
+
+/// Causes that stop a pull before anything is sent: no probe can add to them.
+pub(super) fn before_the_pull(case: &Case<'_>) -> Option<Draft> {
+    let told = case.told.first();
+    let quoted = told.map_or_else(String::new, |told| format!(": {}", told.text));
+    if case.reference.is_none() {
+        let because = format!("`{}` is not an image reference{quoted}", case.image);
+        return Some(Draft::proven(
+            Stage::Reference,
+            Cause::ImageNameInvalid,
+            because,
+        ));
+    }
+    match told?.clue {
+        Clue::NeverPullAbsent => {
+            let because =
+                format!("the pod's pull policy is Never, and the image is not on the node{quoted}");
+            Some(Draft::proven(
+                Stage::Kubelet,
+                Cause::NeverPullAbsent,
+                because,
+            ))
+        }
+        Clue::SecretMalformed => {
+            let names: Vec<&str> = case
+                .secrets
+                .iter()
+                .map(|secret| secret.name.as_str())
+                .collect();
+            let of = if names.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", names.join(", "))
+            };
+            let because = format!(
+                "the kubelet cannot read a pull secret{of}, and then pulls nothing{quoted}"
+            );
+            Some(Draft::proven(
+                Stage::Kubelet,
+                Cause::PullSecretMalformed,
+                because,
+            ))
+        }
+        Clue::PullQpsExceeded => {
+            let because =
+                format!("the kubelet's own limit on pulls a second held this one back{quoted}");
+            Some(Draft::proven(Stage::Kubelet, Cause::KubeletQps, because))
+        }
+        _ => None,
+    }
+}
+
+/// The probe from the deciding vantage passed.
+pub(super) fn passed(case: &Case<'_>, vantage: &Vantage) -> Draft {
+    let seen_from = from(vantage);
+    let Some(told) = case.told.first() else {
+        if let Some(since) = case.hanging {
+            return hanging(case, vantage, since);
+        }
+        let because = format!("every stage that a pull needs succeeded {seen_from}");
+        return if case.in_cluster && *vantage == Vantage::Workstation {
+            Draft::pullable(because).note("not seen from a node: no place to look from was given")
+        } else {
+            Draft::pullable(because)
+        };
+    };
+    let last = told
+        .last
+        .map_or_else(String::new, |at| format!(", last {}", ago(case, at)));
+    if told.clue == Clue::RateLimited && told.last.is_none_or(|at| within(case, at, THROTTLED)) {
+        let because = format!(
+            "the registry answered 429 Too Many Requests to the node{last}; it comes and goes: a probe {seen_from} got through"
+        );
+        return Draft::proven(told.stage, image::throttler(case), because);
+    }
+    if matches!(vantage, Vantage::Node(_)) {
+        let because = format!(
+            "the pull would work now {seen_from}; the pod waits for the end of its back-off after an error{last}: {}",
+            told.text
+        );
+        return Draft::proven(Stage::Kubelet, Cause::StaleBackoff, because);
+    }
+    told_only(case)
+}
+
+/// A pull that runs on and on while the probe finds nothing wrong.
+fn hanging(case: &Case<'_>, vantage: &Vantage, since: jiff::Timestamp) -> Draft {
+    let because = format!(
+        "the pull began {} and neither ended nor failed; a probe {} passes every stage",
+        ago(case, since),
+        from(vantage)
+    );
+    let node = case.failing_nodes.first().map_or("NODE", String::as_str);
+    let settle = vec![
+        Settle::by(
+            "whether another pull of this node runs before it",
+            format!("kubectl get pods --all-namespaces --field-selector spec.nodeName={node}"),
+        ),
+        Settle::by(
+            "whether bytes still come in on the node",
+            format!("kubectl debug node/{node} -it --image=busybox -- netstat -tn"),
+        ),
+    ];
+    Draft::open(
+        Stage::Kubelet,
+        vec![
+            Cause::PullHanging,
+            Cause::SerializedQueue,
+            Cause::RegistrySlow,
+        ],
+        because,
+        settle,
+    )
+}
+
+/// Nobody looked from a node: the kubelet's words are the only evidence from there. They are facts
+/// about the node, and what a registry holds can be seen from anywhere.
+pub(super) fn told_only(case: &Case<'_>) -> Draft {
+    let Some(told) = case.told.first() else {
+        if let Some(since) = case.hanging {
+            return hanging(case, &Vantage::Workstation, since);
+        }
+        let because = "nothing was probed, and no pod tells of a failure".to_owned();
+        return Draft::open(
+            Stage::Dns,
+            Vec::new(),
+            because,
+            vec![Settle::new("a place on the network to look from")],
+        );
+    };
+    let node = told
+        .node
+        .as_ref()
+        .map_or_else(|| "a node".into(), |node| format!("node {node}"));
+    let because = format!("{node} says: {}", told.text);
+    if matches!(
+        told.clue,
+        Clue::BackOffOnly | Clue::Unknown | Clue::PullCancelled
+    ) {
+        let settle = vec![
+            Settle::new("the kubelet's last error (newer kubelets keep it in the waiting message)"),
+            Settle::new("the same probe from the node"),
+        ];
+        return Draft::open(told.stage, told.causes.clone(), because, settle);
+    }
+    // An error that the node itself met, in words that admit one cause only.
+    let direct = match told.clue {
+        Clue::DnsServerFailed if told.certain => Some(Cause::DnsServfail),
+        Clue::TcpRefused if told.certain && told.causes.first() == Some(&Cause::TcpRefused) => {
+            Some(Cause::TcpRefused)
+        }
+        Clue::TlsNameMismatch if told.certain => Some(Cause::TlsHostnameMismatch),
+        Clue::HttpToHttps if told.certain => Some(Cause::TlsPlainHttp),
+        Clue::RateLimited => Some(image::throttler(case)),
+        Clue::Registry5xx if told.certain => Some(Cause::Registry5xx),
+        Clue::PlatformMismatch if told.certain => Some(Cause::PlatformMismatch),
+        Clue::DiskFull if told.certain => Some(Cause::DiskFull),
+        _ => None,
+    };
+    // What only the way from the node can show stays open, whatever passes from here.
+    let mut candidates: Vec<Cause> = direct
+        .into_iter()
+        .chain(told.causes.iter().copied())
+        .collect();
+    candidates.dedup();
+    let fresh = told.last.is_none_or(|at| within(case, at, THROTTLED));
+    if let Some(cause) = direct.filter(|_| fresh) {
+        return Draft::proven(told.stage, cause, because);
+    }
+    if !candidates.contains(&Cause::StaleBackoff) && now_passes(case) {
+        candidates.push(Cause::StaleBackoff);
+    }
+    Draft::open(
+        told.stage,
+        candidates,
+        because,
+        settle_from_node(case, told),
+    )
+}
+
+fn now_passes(case: &Case<'_>) -> bool {
+    case.evidence.attempts().any(|(_, end)| end.complete)
+}
+
+fn settle_from_node(case: &Case<'_>, told: &Told) -> Vec<Settle> {
+    let host = case
+        .reference
+        .map_or_else(|| case.image.to_owned(), |one| one.endpoint().to_string());
+    let node = told.node.as_deref().unwrap_or("NODE");
+    let mut settle = vec![Settle::by(
+        format!("the same probe from node {node}"),
+        format!(
+            "kubectl debug node/{node} -it --image=curlimages/curl -- curl -sv --max-time 30 https://{host}/v2/"
+        ),
+    )];
+    if now_passes(case) {
+        settle.push(Settle::new(
+            "the kubelet's next attempt: from this workstation the pull would work now",
+        ));
+    }
+    settle
+}
+
+/// A workstation's probe stopped, but pods fail on nodes that nobody looked from: it counts only as
+/// far as it shows the same thing as the node, or what is the same from everywhere.
+pub(super) fn weigh_against_the_node(case: &Case<'_>, vantage: &Vantage, draft: Draft) -> Draft {
+    let Some(told) = case.told.first() else {
+        return contradictions(case, vantage, draft);
+    };
+    if *vantage != Vantage::Workstation {
+        return contradictions(case, vantage, draft);
+    }
+    let agrees = draft
+        .candidates
+        .first()
+        .is_some_and(|cause| told.causes.contains(cause));
+    if agrees {
+        return draft.note("the node was not looked from; its own message says the same");
+    }
+    let mut from_node = told_only(case);
+    let found = draft
+        .candidates
+        .first()
+        .map_or("nothing", |cause| cause.id());
+    from_node.notes.push(format!(
+        "the probe {} stopped elsewhere ({found}): {}",
+        from(vantage),
+        draft.because
+    ));
+    if !from_node.proven {
+        from_node.candidates.extend(draft.candidates);
+    }
+    from_node
+}
+
+/// Says so when the kubelet's message and the probe from its node speak of different stages.
+fn contradictions(case: &Case<'_>, vantage: &Vantage, draft: Draft) -> Draft {
+    let Some(told) = case.told.first() else {
+        return draft;
+    };
+    let Some(first) = draft.candidates.first() else {
+        return draft;
+    };
+    let vague = matches!(
+        told.clue,
+        Clue::BackOffOnly | Clue::Unknown | Clue::PullCancelled
+    );
+    if vague || told.causes.is_empty() || told.causes.contains(first) {
+        return draft;
+    }
+    let note = format!(
+        "the kubelet spoke of {} ({}), the probe {} finds {first}",
+        told.clue.id(),
+        told.text,
+        from(vantage)
+    );
+    draft.note(note)
+}
+
+/// A sentence about the pod's pull secrets, for verdicts about missing credentials.
+pub(super) fn secrets_in_words(case: &Case<'_>) -> String {
+    if case.secrets.is_empty() {
+        return "the pod names no pull secret".into();
+    }
+    let each = case.secrets.iter().map(|secret| {
+        let state = match &secret.state {
+            SecretState::Missing => "does not exist".into(),
+            SecretState::Forbidden => "may not be read with these rights".into(),
+            SecretState::NotRead => "was not read".into(),
+            SecretState::Failed(why) => format!("could not be read ({why})"),
+            SecretState::Found {
+                body: None, kind, ..
+            } => format!("is of type {kind}, which a kubelet passes over"),
+            SecretState::Found { .. } => "exists".into(),
+        };
+        format!("pull secret {} {state}", secret.name)
+    });
+    each.collect::<Vec<_>>().join(", ")
+}
+
+/// Whether the registry's name resolved from `vantage`, in words.
+pub(super) fn resolved(case: &Case<'_>, vantage: &Vantage) -> Option<String> {
+    let found = addresses(case.evidence, vantage, Role::Registry);
+    let server = case
+        .evidence
+        .from(vantage)
+        .find_map(|fact| match &fact.seen {
+            Seen::Resolved {
+                server: Some(server),
+                ..
+            } => Some(format!(" (asked {server})")),
+            _ => None,
+        });
+    let list: Vec<String> = found.iter().map(ToString::to_string).collect();
+    (!list.is_empty()).then(|| {
+        format!(
+            "the name resolves to {} {}{}",
+            list.join(", "),
+            from(vantage),
+            server.unwrap_or_default()
+        )
+    })
+}

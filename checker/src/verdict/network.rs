@@ -1,0 +1,512 @@
+//! DNS, TCP, TLS, and servers that do not answer: which cause a stop at these stages proves.
+
+use std::net::SocketAddr;
+
+use super::ending::{Stop, addresses, from, host, is_private, reached_from_elsewhere, role};
+use super::{Case, Draft, Settle};
+use crate::cause::Cause;
+use crate::evidence::{Certificate, Fact, HttpFailure, Role, Seen, TlsFailure};
+use crate::stage::Stage;
+use crate::world::{DialError, DnsError, Vantage};
+
+pub(super) fn decide(case: &Case<'_>, vantage: &Vantage, stop: &Stop<'_>) -> Draft {
+    let at = stop.stage;
+    let Some(fact) = stop.fact else {
+        return Draft::open(
+            at,
+            Vec::new(),
+            format!("the probe {} stopped at {at}", from(vantage)),
+            Vec::new(),
+        );
+    };
+    match &fact.seen {
+        Seen::DnsFailed { error } => dns(case, vantage, fact, error),
+        Seen::DialFailed { .. } => tcp(case, vantage, fact),
+        Seen::TlsFailed { reason, chain } => tls(case, vantage, fact, reason, chain),
+        _ => unanswered(case, vantage, stop).unwrap_or_else(|| {
+            Draft::open(
+                at,
+                Vec::new(),
+                format!("the probe {} stopped at {at}", from(vantage)),
+                Vec::new(),
+            )
+        }),
+    }
+}
+
+fn dns(case: &Case<'_>, vantage: &Vantage, fact: &Fact, error: &DnsError) -> Draft {
+    let (host, seen_from) = (host(fact), from(vantage));
+    let server = error
+        .server()
+        .map_or_else(String::new, |server| format!(" (asked {server})"));
+    let because = format!("{host} does not resolve {seen_from}: {error}{server}");
+    match role(fact) {
+        Role::TokenService => {
+            return Draft::proven(Stage::Dns, Cause::TokenEndpointUnreachable, because);
+        }
+        Role::Storage => {
+            let cause = if matches!(error, DnsError::NxDomain { .. } | DnsError::NoData { .. }) {
+                Cause::DnsDataEndpointMissing
+            } else {
+                Cause::DataEndpointBlocked
+            };
+            return Draft::proven(Stage::Dns, cause, because);
+        }
+        _ => {}
+    }
+    match error {
+        DnsError::NxDomain { .. } | DnsError::NoData { .. } => {
+            no_such_name(case, vantage, fact, because)
+        }
+        DnsError::ServFail { .. } => Draft::proven(Stage::Dns, Cause::DnsServfail, because),
+        DnsError::Timeout { .. } => Draft::proven(Stage::Dns, Cause::DnsTimeout, because),
+        DnsError::Other { .. } => Draft::open(
+            Stage::Dns,
+            vec![Cause::DnsServfail, Cause::DnsTimeout, Cause::DnsNxdomain],
+            because,
+            Vec::new(),
+        ),
+    }
+}
+
+/// A name that does not exist: for this resolver only, or for all; misspelt, or no such registry.
+fn no_such_name(case: &Case<'_>, vantage: &Vantage, fact: &Fact, because: String) -> Draft {
+    let elsewhere = case.evidence.iter().find(|other| {
+        other.vantage != *vantage
+            && other.endpoint == fact.endpoint
+            && matches!(other.seen, Seen::Resolved { .. })
+    });
+    if let Some(other) = elsewhere {
+        let because = format!("{because}; {} it does", from(&other.vantage));
+        return Draft::proven(Stage::Dns, Cause::DnsNxdomain, because);
+    }
+    if let Some(corrected) = case.corrected_host {
+        let because = format!("{because}, and {corrected} does: the host is misspelt");
+        return Draft::proven(Stage::Dns, Cause::RegistryHostTypo, because);
+    }
+    let login = case
+        .reference
+        .and_then(|one| crate::azure::registry_login_server(&one.registry().to_string()));
+    let Some(login) = login else {
+        return Draft::proven(Stage::Dns, Cause::DnsNxdomain, because);
+    };
+    let searched = case.azure.is_some_and(|azure| {
+        azure.registry.is_none()
+            && azure
+                .lookups
+                .iter()
+                .any(|one| one.what.starts_with("registries of subscription"))
+    });
+    let unread = case
+        .azure
+        .is_none_or(|azure| azure.gaps.iter().any(|gap| gap.missing_action.is_some()));
+    if searched && !unread {
+        let because =
+            format!("{because}, and no registry that Azure shows has the login server {login}");
+        return Draft::proven(Stage::Dns, Cause::RegistryNameUnknown, because);
+    }
+    let settle = vec![
+        Settle::by(
+            "whether the registry exists",
+            format!("az acr list --query \"[?loginServer=='{login}'].id\" --output tsv"),
+        ),
+        Settle::new("the same question to a resolver of another network"),
+    ];
+    Draft::open(
+        Stage::Dns,
+        vec![Cause::RegistryNameUnknown, Cause::DnsNxdomain],
+        because,
+        settle,
+    )
+}
+
+fn tcp(case: &Case<'_>, vantage: &Vantage, fact: &Fact) -> Draft {
+    // All addresses that were tried at this host, with what came of each.
+    let tried: Vec<(SocketAddr, &DialError)> = case
+        .evidence
+        .from(vantage)
+        .filter(|other| other.endpoint == fact.endpoint)
+        .filter_map(|other| match &other.seen {
+            Seen::DialFailed { address, error } => Some((*address, error)),
+            _ => None,
+        })
+        .collect();
+    let (host, seen_from) = (host(fact), from(vantage));
+    let outcome: Vec<String> = tried
+        .iter()
+        .map(|(address, error)| format!("{address}: {error}"))
+        .collect();
+    let because = format!(
+        "no connection to {host} {seen_from} ({})",
+        outcome.join(", ")
+    );
+    let all = |wanted: fn(&DialError) -> bool| tried.iter().all(|(_, error)| wanted(error));
+    match role(fact) {
+        Role::TokenService => {
+            return Draft::proven(Stage::Tcp, Cause::TokenEndpointUnreachable, because);
+        }
+        Role::Storage => return Draft::proven(Stage::Tcp, Cause::DataEndpointBlocked, because),
+        Role::Proxy => return Draft::proven(Stage::Proxy, Cause::ProxyUnreachable, because),
+        _ => {}
+    }
+    if all(|error| *error == DialError::Refused) {
+        return Draft::proven(Stage::Tcp, Cause::TcpRefused, because);
+    }
+    if all(|error| *error == DialError::Reset) {
+        return Draft::proven(Stage::Tcp, Cause::TcpReset, because);
+    }
+    let private = tried.iter().all(|(address, _)| is_private(address.ip()));
+    if all(|error| matches!(error, DialError::NoRoute | DialError::NetUnreachable)) {
+        let candidates = if private {
+            vec![Cause::VnetPeeringMissing, Cause::FirewallDrop]
+        } else {
+            vec![Cause::FirewallDrop, Cause::ProxyMissingOnNode]
+        };
+        return Draft::open(
+            Stage::Tcp,
+            candidates,
+            because,
+            vec![route_question(case, vantage, &host)],
+        );
+    }
+    dropped(case, vantage, &tried, private, because, &host)
+}
+
+/// Nothing came back: a firewall on the way, no way at all, or nobody there.
+fn dropped(
+    case: &Case<'_>,
+    vantage: &Vantage,
+    tried: &[(SocketAddr, &DialError)],
+    private: bool,
+    because: String,
+    host: &str,
+) -> Draft {
+    let elsewhere = tried.iter().find_map(|(address, _)| {
+        reached_from_elsewhere(case.evidence, vantage, *address).map(|other| (address, other))
+    });
+    if let Some((address, other)) = elsewhere {
+        let because = format!("{because}; {} {address} answers", from(other));
+        if matches!(other, Vantage::Node(_)) || !private {
+            return Draft::proven(Stage::Tcp, Cause::FirewallDrop, because);
+        }
+        let candidates = vec![Cause::VnetPeeringMissing, Cause::FirewallDrop];
+        return Draft::open(
+            Stage::Tcp,
+            candidates,
+            because,
+            vec![route_question(case, vantage, host)],
+        );
+    }
+    let candidates = if private {
+        vec![
+            Cause::VnetPeeringMissing,
+            Cause::FirewallDrop,
+            Cause::DnsStalePrivateRecord,
+        ]
+    } else {
+        vec![
+            Cause::FirewallDrop,
+            Cause::ProxyMissingOnNode,
+            Cause::SnatExhaustion,
+        ]
+    };
+    let mut settle = vec![route_question(case, vantage, host)];
+    if !case
+        .evidence
+        .vantages()
+        .iter()
+        .any(|other| *other != vantage)
+    {
+        settle.push(Settle::new(
+            "the same dial from a second place, best another node of the same subnet",
+        ));
+    }
+    Draft::open(Stage::Tcp, candidates, because, settle)
+}
+
+fn route_question(case: &Case<'_>, vantage: &Vantage, host: &str) -> Settle {
+    let node = match vantage {
+        Vantage::Node(name) => Some(name.to_string()),
+        Vantage::Workstation => case.failing_nodes.first().cloned(),
+    };
+    let (name, port) = host
+        .rsplit_once(':')
+        .filter(|(_, port)| port.parse::<u16>().is_ok())
+        .unwrap_or((host, "443"));
+    match node {
+        Some(node) => Settle::by(
+            format!("another host behind the same route, dialled from node {node}"),
+            format!("kubectl debug node/{node} -it --image=busybox -- nc -zv -w 5 {name} {port}"),
+        ),
+        None => Settle::by(
+            "the same dial from another network",
+            format!("nc -zv -w 5 {name} {port}"),
+        ),
+    }
+}
+
+fn tls(
+    case: &Case<'_>,
+    vantage: &Vantage,
+    fact: &Fact,
+    reason: &TlsFailure,
+    chain: &[Certificate],
+) -> Draft {
+    let (host, seen_from) = (host(fact), from(vantage));
+    let proven = |cause, because: String| Draft::proven(Stage::Tls, cause, because);
+    let leaf = chain.first();
+    match reason {
+        TlsFailure::Expired { not_after, now } => {
+            let end = not_after.map_or_else(String::new, |end| format!(" on {end}"));
+            proven(
+                Cause::TlsExpired,
+                format!("the certificate of {host} ended{end}; it is {now} {seen_from}"),
+            )
+        }
+        TlsFailure::NotYetValid { not_before, now } => {
+            let begin = not_before.map_or_else(String::new, |begin| format!(" on {begin}"));
+            let because =
+                format!("the certificate of {host} begins{begin}; it is {now} {seen_from}");
+            let settle = vec![Settle::by(
+                "the node's clock beside true time",
+                "timedatectl timesync-status",
+            )];
+            Draft::open(
+                Stage::Tls,
+                vec![Cause::ClockSkew, Cause::TlsExpired],
+                because,
+                settle,
+            )
+        }
+        TlsFailure::UnknownIssuer => unknown_issuer(case, vantage, fact, leaf),
+        TlsFailure::NameMismatch => {
+            let names: Vec<&str> = leaf
+                .iter()
+                .flat_map(|one| &one.names)
+                .map(crate::wire::Excerpt::as_str)
+                .take(8)
+                .collect();
+            let names = if names.is_empty() {
+                "other names".into()
+            } else {
+                names.join(", ")
+            };
+            proven(
+                Cause::TlsHostnameMismatch,
+                format!("the certificate served for {host} is for {names}"),
+            )
+        }
+        TlsFailure::PlainHttp => proven(
+            Cause::TlsPlainHttp,
+            format!("{host} answers plain HTTP where TLS was spoken {seen_from}"),
+        ),
+        TlsFailure::ClientCertificateRequired => proven(
+            Cause::TlsClientCertRequired,
+            format!("{host} wants a client certificate"),
+        ),
+        TlsFailure::VersionRefused => proven(
+            Cause::TlsVersionRefused,
+            format!("{host} has no TLS version in common with the client"),
+        ),
+        TlsFailure::Timeout { received: 0 } => proven(
+            Cause::TlsHandshakeTimeout,
+            format!(
+                "{host} accepted the connection {seen_from} and never answered the TLS greeting"
+            ),
+        ),
+        TlsFailure::Timeout { received } => Draft::open(
+            Stage::Tls,
+            vec![Cause::MtuBlackhole, Cause::TlsHandshakeTimeout],
+            format!("the TLS handshake with {host} stalled {seen_from} after {received} bytes"),
+            vec![Settle::by(
+                "a smaller packet size from the node",
+                "ping -M do -s 1200 HOST; ping -M do -s 1472 HOST",
+            )],
+        ),
+        TlsFailure::Reset { received } | TlsFailure::Closed { received } => {
+            let because = format!(
+                "{host} cut the connection {seen_from} in the TLS handshake, after {received} bytes"
+            );
+            if matches!(reason, TlsFailure::Reset { .. }) {
+                return proven(Cause::TcpReset, because);
+            }
+            Draft::open(
+                Stage::Tls,
+                vec![Cause::TcpReset, Cause::TlsVersionRefused],
+                because,
+                Vec::new(),
+            )
+        }
+        TlsFailure::Revoked => open_certificate(format!("the certificate of {host} was revoked")),
+        TlsFailure::BadCertificate { text }
+        | TlsFailure::Alert { text }
+        | TlsFailure::Other { text } => {
+            open_certificate(format!("TLS with {host} failed {seen_from}: {text}"))
+        }
+    }
+}
+
+fn open_certificate(because: String) -> Draft {
+    Draft::open(
+        Stage::Tls,
+        vec![Cause::TlsUnknownCa, Cause::TlsIntercepted],
+        because,
+        Vec::new(),
+    )
+}
+
+/// A private authority that is missing here, or somebody in between who signs on the way.
+fn unknown_issuer(
+    case: &Case<'_>,
+    vantage: &Vantage,
+    fact: &Fact,
+    leaf: Option<&Certificate>,
+) -> Draft {
+    let (host, seen_from) = (host(fact), from(vantage));
+    let issuer = leaf.map_or_else(
+        || "an unknown authority".into(),
+        |leaf| format!("`{}`", leaf.issuer),
+    );
+    let because =
+        format!("{host} shows a certificate of {issuer} {seen_from}, which is not trusted there");
+    let elsewhere = case
+        .evidence
+        .iter()
+        .filter(|other| other.vantage != *vantage && other.endpoint == fact.endpoint);
+    let other_leaf = elsewhere.into_iter().find_map(|other| match &other.seen {
+        Seen::TlsEstablished { chain, .. } | Seen::TlsFailed { chain, .. } => {
+            chain.first().map(|one| (other, one))
+        }
+        _ => None,
+    });
+    match (leaf, other_leaf) {
+        (Some(leaf), Some((other, same))) if same.fingerprint == leaf.fingerprint => {
+            let because = format!("{because}; {} it shows the same one", from(&other.vantage));
+            Draft::proven(Stage::Tls, Cause::TlsUnknownCa, because)
+        }
+        (Some(leaf), Some((other, differs))) if differs.issuer != leaf.issuer => {
+            let because = format!(
+                "{because}; {} the issuer is `{}`",
+                from(&other.vantage),
+                differs.issuer
+            );
+            Draft::proven(Stage::Tls, Cause::TlsIntercepted, because)
+        }
+        (Some(leaf), None) if leaf.self_issued() => Draft::proven(
+            Stage::Tls,
+            Cause::TlsUnknownCa,
+            format!("{because}; it signed itself"),
+        ),
+        _ => Draft::open(
+            Stage::Tls,
+            vec![Cause::TlsUnknownCa, Cause::TlsIntercepted],
+            because,
+            vec![Settle::by(
+                "the issuer seen from a second network",
+                format!(
+                    "openssl s_client -connect {} -showcerts </dev/null",
+                    with_port(&host)
+                ),
+            )],
+        ),
+    }
+}
+
+fn with_port(host: &str) -> String {
+    if host
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok())
+    {
+        host.into()
+    } else {
+        format!("{host}:443")
+    }
+}
+
+/// A request without a whole answer, or the answer of something that is no registry.
+pub(super) fn unanswered(case: &Case<'_>, vantage: &Vantage, stop: &Stop<'_>) -> Option<Draft> {
+    let fact = stop.fact?;
+    let (host, seen_from, at) = (host(fact), from(vantage), stop.stage);
+    if let Seen::DnsFailed { .. } | Seen::DialFailed { .. } | Seen::TlsFailed { .. } = &fact.seen {
+        return Some(decide(case, vantage, stop));
+    }
+    if let Seen::Pinged {
+        unlike_a_registry: Some(text),
+        status,
+        ..
+    } = &fact.seen
+    {
+        let because = format!("{host} answers {status} with what no registry sends: {text}");
+        return Some(Draft::proven(Stage::Ping, Cause::RegistryHtml, because));
+    }
+    let Seen::HttpFailed {
+        reason,
+        method,
+        path,
+    } = &fact.seen
+    else {
+        return None;
+    };
+    let because = |what: String| format!("{host} {what} after {method} {path} {seen_from}");
+    Some(match reason {
+        HttpFailure::Timeout if at == Stage::Manifest || at == Stage::Blob => {
+            Draft::proven(at, Cause::PullHanging, because("gave no answer".into()))
+        }
+        HttpFailure::BodyStalled { received } if at == Stage::Manifest || at == Stage::Blob => {
+            Draft::proven(
+                at,
+                Cause::PullHanging,
+                because(format!("stalled after {received} bytes")),
+            )
+        }
+        HttpFailure::Timeout | HttpFailure::BodyStalled { .. } => {
+            let candidates = vec![Cause::PullHanging, Cause::MtuBlackhole, Cause::RegistrySlow];
+            Draft::open(
+                at,
+                candidates,
+                because("gave no whole answer in time".into()),
+                Vec::new(),
+            )
+        }
+        HttpFailure::Reset { received } => Draft::proven(
+            at,
+            Cause::TcpReset,
+            because(format!("reset the connection at byte {received}")),
+        ),
+        HttpFailure::Closed { received } if at == Stage::Blob && *received > 0 => Draft::proven(
+            at,
+            Cause::LayerTruncated,
+            because(format!("closed the connection at byte {received}")),
+        ),
+        HttpFailure::Closed { received } => {
+            let because = because(format!("closed the connection at byte {received}"));
+            Draft::open(
+                at,
+                vec![Cause::TcpReset, Cause::DnsStalePrivateRecord],
+                because,
+                Vec::new(),
+            )
+        }
+        HttpFailure::Malformed { text } => Draft::open(
+            at,
+            vec![Cause::RegistryHtml, Cause::TlsPlainHttp],
+            because(format!("sent no HTTP ({text})")),
+            Vec::new(),
+        ),
+        _ => Draft::open(
+            at,
+            vec![Cause::RegistryHtml],
+            because("gave no usable answer".into()),
+            Vec::new(),
+        ),
+    })
+}
+
+/// Addresses for a sentence.
+pub(super) fn listed(case: &Case<'_>, vantage: &Vantage, wanted: Role) -> String {
+    let all: Vec<String> = addresses(case.evidence, vantage, wanted)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    all.join(", ")
+}
