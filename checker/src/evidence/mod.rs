@@ -4,6 +4,7 @@
 //! host and as which identity it was seen, when, and how long it took. A refusal is a fact like any other.
 //! Nothing in here is secret, and every text from outside is an excerpt.
 
+mod failure;
 mod seen;
 mod subject;
 
@@ -15,10 +16,10 @@ use serde::{Serialize, Serializer};
 use crate::stage::Stage;
 use crate::world::Vantage;
 
+pub use failure::{HttpFailure, TlsFailure};
 pub use seen::{
-    Access, AttemptEnd, BlobKind, Certificate, HttpFailure, KeyringMiss, ManifestKind,
-    ManifestSeen, Method, Platform, RateLimit, Refusal, RequestsPerPull, Scheme, Seen, TlsFailure,
-    WhyWithheld,
+    Access, AttemptEnd, BlobKind, Certificate, KeyringMiss, ManifestKind, ManifestSeen, Method,
+    Platform, RateLimit, Refusal, RequestsPerPull, Scheme, Seen, WhyWithheld,
 };
 pub use subject::{CredentialSource, Endpoint, Identity, Role};
 

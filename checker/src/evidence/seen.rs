@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::failure::{HttpFailure, TlsFailure};
 use super::milliseconds;
 use super::subject::{CredentialSource, Identity};
 use crate::reference::{Authority, Digest, Host, Target};
@@ -80,6 +81,8 @@ pub enum Seen {
         date: Option<Timestamp>,
         /// The first bytes and the type of a body that no registry sends on `/v2/`.
         unlike_a_registry: Option<Excerpt>,
+        /// What a status other than 200 and 401 came with (the firewall of an Azure registry shows here).
+        refusal: Option<Refusal>,
     },
     /// No answer, or not a whole one.
     HttpFailed {
@@ -331,9 +334,14 @@ pub enum Seen {
     RequestsPerPull(RequestsPerPull),
     /// One attempt at a pull is over: all stages passed, or the stage at which a pull would stop.
     AttemptEnded(AttemptEnd),
+    /// A request that no pull makes is over: as nobody, after a credential was refused.
+    ComparisonEnded(AttemptEnd),
 }
 
-#[expect(clippy::ref_option, reason = "serde calls it with a reference to the field")]
+#[expect(
+    clippy::ref_option,
+    reason = "serde calls it with a reference to the field"
+)]
 fn milliseconds_if<S: serde::Serializer>(
     took: &Option<Duration>,
     serializer: S,
@@ -375,117 +383,6 @@ impl Certificate {
     pub fn self_issued(&self) -> bool {
         self.subject == self.issuer
     }
-}
-
-/// Why a handshake failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "reason", rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum TlsFailure {
-    /// The certificate has ended.
-    Expired {
-        /// When it ended.
-        not_after: Option<Timestamp>,
-        /// The wall clock it was compared with.
-        now: Timestamp,
-    },
-    /// The certificate has not begun.
-    NotYetValid {
-        /// When it begins.
-        not_before: Option<Timestamp>,
-        /// The wall clock it was compared with.
-        now: Timestamp,
-    },
-    /// No trusted authority signed it.
-    UnknownIssuer,
-    /// It is for other names.
-    NameMismatch,
-    /// It was revoked.
-    Revoked,
-    /// It is broken in another way.
-    BadCertificate {
-        /// How.
-        text: Excerpt,
-    },
-    /// The other side answered with plain HTTP.
-    PlainHttp,
-    /// The other side wants a client certificate.
-    ClientCertificateRequired,
-    /// No TLS version in common.
-    VersionRefused,
-    /// The other side gave an alert.
-    Alert {
-        /// Its name.
-        text: Excerpt,
-    },
-    /// Nothing more came before the deadline.
-    Timeout {
-        /// Bytes that had come.
-        received: u64,
-    },
-    /// The connection was reset.
-    Reset {
-        /// Bytes that had come.
-        received: u64,
-    },
-    /// The connection was closed.
-    Closed {
-        /// Bytes that had come.
-        received: u64,
-    },
-    /// Anything else.
-    Other {
-        /// What the TLS library said.
-        text: Excerpt,
-    },
-}
-
-/// Why a request has no whole answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "reason", rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum HttpFailure {
-    /// No answer before the deadline.
-    Timeout,
-    /// The answer began, and stalled before its end.
-    BodyStalled {
-        /// Bytes of the body that had come.
-        received: u64,
-    },
-    /// The connection was reset.
-    Reset {
-        /// Bytes of the body that had come.
-        received: u64,
-    },
-    /// The connection was closed before the answer or before its end.
-    Closed {
-        /// Bytes of the body that had come.
-        received: u64,
-    },
-    /// The answer is not HTTP.
-    Malformed {
-        /// What the HTTP library said.
-        text: Excerpt,
-    },
-    /// The answer is larger than is read.
-    TooLarge {
-        /// The bound.
-        limit: u64,
-    },
-    /// More redirects than are followed.
-    TooManyRedirects,
-    /// The redirect's target is not a URL.
-    BadRedirect {
-        /// The header.
-        location: Excerpt,
-    },
-    /// No connection; the facts before say why.
-    NoConnection,
-    /// Anything else.
-    Other {
-        /// What the HTTP library said.
-        text: Excerpt,
-    },
 }
 
 /// An answer that refuses.

@@ -1,1 +1,62 @@
-//! Room: probe.
+//! The probe: walks the way of a pull from one place, and records what it sees.
+//!
+//! Resolve, connect, TLS, `/v2/`, challenge, token, manifest, platform, configuration and layers, in the order
+//! and in the manner of containerd, and it stops where a pull would stop. A place, a reference, options and a
+//! keyring come in; evidence goes out. It decides nothing: a refusal is a fact, and what the facts mean is up to
+//! the verdict. It is polite: one request at a time, `Retry-After` is obeyed, nothing is tried again in a hurry.
+
+mod attempt;
+mod auth;
+mod blobs;
+mod identity;
+mod manifest;
+mod options;
+mod ping;
+mod platform;
+mod session;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use session::{Session, Stop};
+
+use crate::evidence::{AttemptEnd, Evidence, Seen};
+use crate::keyring::Keyring;
+use crate::reference::Reference;
+use crate::stage::Stage;
+use crate::world::{Place, WallClock};
+
+pub use options::{Deadlines, Depth, NodeIdentity, Options};
+
+/// Probes one image from one place.
+///
+/// Each attempt at a pull (one a credential) ends with [`Seen::AttemptEnded`]; a complete one means that the
+/// image can be pulled, as far as the depth goes.
+pub async fn run(
+    place: &Place,
+    clock: &dyn WallClock,
+    reference: &Reference,
+    keyring: &Keyring,
+    options: &Options,
+) -> Evidence {
+    let mut session = Session::new(place, clock, reference, options);
+    let lookup = keyring.lookup(reference);
+    session.note_keyring(&lookup);
+    if lookup.malformed {
+        // The kubelet gives up before it asks the runtime for anything.
+        end(&mut session, Stage::Kubelet, false);
+        return session.finish();
+    }
+    match session.ping().await {
+        Err(Stop(stage)) => end(&mut session, stage, false),
+        Ok(_) if options.depth == Depth::Ping => end(&mut session, Stage::Ping, true),
+        Ok(ping) => session.attempts(&ping, &lookup).await,
+    }
+    session.finish()
+}
+
+fn end(session: &mut Session<'_>, stage: Stage, complete: bool) {
+    let end = AttemptEnd { stage, complete };
+    session.note_about(stage, None, Duration::ZERO, Seen::AttemptEnded(end));
+}

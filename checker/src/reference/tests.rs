@@ -152,7 +152,10 @@ fn an_error_names_rule_character_and_place() {
 }
 
 /// A second, slow reading of the grammar, by trying every way to cut the text.
-#[expect(clippy::string_slice, reason = "cuts lie at ASCII characters that were found there")]
+#[expect(
+    clippy::string_slice,
+    reason = "cuts lie at ASCII characters that were found there"
+)]
 mod naive {
     pub(super) fn accepts(text: &str) -> bool {
         if text.len() == 64

@@ -1,5 +1,21 @@
-//! The distribution API as a client meets it: text and bytes from registries, read without trust.
+//! The distribution API as a client meets it, and the HTTP, TLS and connections below it.
+//!
+//! Text and bytes from servers come in, typed values go out, each bounded. Everything runs above the two
+//! functions of [`crate::world::Net`]. Nothing here knows what a pull is.
 
+pub mod challenge;
+pub mod claims;
+pub mod connector;
 mod excerpt;
+pub mod http;
+pub mod manifest;
+pub mod page;
+pub mod refusal;
+mod tls;
+mod url;
+mod watched;
+mod x509;
 
 pub use excerpt::{Excerpt, MAX_EXCERPT};
+pub(crate) use tls::Verify;
+pub use url::{Url, UrlScheme, encode_query};

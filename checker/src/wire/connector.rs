@@ -1,0 +1,135 @@
+//! From a host to a stream: resolve, dial, handshake, each with a deadline of its own.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::time::{Instant, timeout};
+
+use super::tls::{Handshake, Tls, Verify};
+use crate::evidence::{Certificate, TlsFailure};
+use crate::world::{BoxStream, DialError, DnsError, Host, Place, Resolved, WallClock};
+
+/// How many addresses of one name are tried.
+pub const MAX_ADDRESSES: usize = 16;
+
+/// Opens connections from one place. Cheap to make: trusted roots are read at the first handshake.
+pub struct Connector<'a> {
+    pub(crate) place: &'a Place,
+    pub(crate) clock: &'a dyn WallClock,
+    tls: OnceLock<Tls>,
+}
+
+/// One address, what dialling it gave, and how long that took.
+pub(crate) type Dialled = (SocketAddr, Result<BoxStream, DialError>, Duration);
+
+impl<'a> Connector<'a> {
+    /// Joins a place and a clock.
+    pub fn new(place: &'a Place, clock: &'a dyn WallClock) -> Self {
+        Self {
+            place,
+            clock,
+            tls: OnceLock::new(),
+        }
+    }
+
+    /// The addresses of a host; a literal is its own address.
+    pub async fn resolve(&self, host: &Host, deadline: Duration) -> Result<Resolved, DnsError> {
+        if let Some(address) = host.address() {
+            return Ok(Resolved {
+                addresses: vec![address],
+                aliases: Vec::new(),
+                server: None,
+            });
+        }
+        match timeout(deadline, self.place.net.resolve(host)).await {
+            Ok(Ok(resolved)) if resolved.addresses.is_empty() => Err(DnsError::NoData {
+                server: resolved.server,
+            }),
+            Ok(outcome) => outcome,
+            Err(_) => Err(DnsError::Timeout { server: None }),
+        }
+    }
+
+    /// Dials every address at once, so that each is reported; the order of the result is that of preference.
+    pub(crate) async fn dial_all(
+        &self,
+        addresses: &[IpAddr],
+        port: u16,
+        deadline: Duration,
+    ) -> Vec<Dialled> {
+        let dials = prefer(addresses).into_iter().map(|address| async move {
+            let to = SocketAddr::new(address, port);
+            let started = Instant::now();
+            let outcome = timeout(deadline, self.place.net.dial(to))
+                .await
+                .unwrap_or(Err(DialError::TimedOut));
+            (to, outcome, started.elapsed())
+        });
+        join_all(dials).await
+    }
+
+    /// Makes the handshake on a stream.
+    pub(crate) async fn handshake(
+        &self,
+        stream: BoxStream,
+        host: &Host,
+        verify: Verify,
+        deadline: Duration,
+    ) -> Result<Handshake, (TlsFailure, Vec<Certificate>)> {
+        let tls = self.tls.get_or_init(|| Tls::new(&self.place.trust));
+        tls.handshake(stream, host, verify, deadline, self.clock.now())
+            .await
+    }
+}
+
+/// The two families in turn, beginning with the first one listed (RFC 8305, section 4), without repetition.
+fn prefer(addresses: &[IpAddr]) -> Vec<IpAddr> {
+    let v6_first = addresses.first().is_some_and(IpAddr::is_ipv6);
+    let (mut first, mut second): (Vec<IpAddr>, Vec<IpAddr>) = addresses
+        .iter()
+        .partition(|address| address.is_ipv6() == v6_first);
+    first.reverse();
+    second.reverse();
+    let mut order = Vec::new();
+    while order.len() < MAX_ADDRESSES && !(first.is_empty() && second.is_empty()) {
+        for address in [first.pop(), second.pop()].into_iter().flatten() {
+            if !order.contains(&address) {
+                order.push(address);
+            }
+        }
+    }
+    order.truncate(MAX_ADDRESSES);
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_take_turns() {
+        let read = |texts: &[&str]| {
+            texts
+                .iter()
+                .map(|text| text.parse().unwrap())
+                .collect::<Vec<IpAddr>>()
+        };
+        let table: [(&[&str], &[&str]); 3] = [
+            (
+                &["::1", "::2", "10.0.0.1", "::3"],
+                &["::1", "10.0.0.1", "::2", "::3"],
+            ),
+            (&["10.0.0.1", "10.0.0.1", "::1"], &["10.0.0.1", "::1"]),
+            (&[], &[]),
+        ];
+        for (listed, want) in table {
+            assert_eq!(prefer(&read(listed)), read(want));
+        }
+        let many: Vec<IpAddr> = (0..40_u8)
+            .map(|last| IpAddr::from([10, 0, 0, last]))
+            .collect();
+        assert_eq!(prefer(&many).len(), MAX_ADDRESSES);
+    }
+}

@@ -1,0 +1,389 @@
+//! TLS above the seam: rustls on ring, dates from the wall clock handed in, roots from the place's trust.
+//!
+//! A recording verifier keeps the chain as served, so that a refused certificate can still be described. It
+//! never accepts what the inner verifier refuses; only [`Verify::NotAtAll`] does, for runtimes' rule that local
+//! registries are not verified.
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::time_provider::TimeProvider;
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error,
+    PeerIncompatible, RootCertStore, SignatureScheme,
+};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::watched::{Received, Watched};
+use super::{Excerpt, x509};
+use crate::evidence::{Certificate, TlsFailure};
+use crate::reference::Host;
+use crate::world::{BoxStream, Trust};
+
+/// How much of a chain is kept.
+const MAX_CHAIN: usize = 10;
+
+/// Whether a certificate is verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verify {
+    Fully,
+    NotAtAll,
+}
+
+/// Makes handshakes for one place.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    provider: Arc<CryptoProvider>,
+    verifier: Result<Arc<dyn ServerCertVerifier>, String>,
+}
+
+/// A completed handshake.
+pub(crate) struct Handshake {
+    pub(crate) stream: BoxStream,
+    pub(crate) version: &'static str,
+    pub(crate) alpn: Option<Box<str>>,
+    pub(crate) chain: Vec<Certificate>,
+}
+
+impl Tls {
+    /// Reads the trusted roots; for the platform's this touches the file system.
+    pub(crate) fn new(trust: &Trust) -> Self {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = verifier(trust, &provider);
+        Self { provider, verifier }
+    }
+
+    pub(crate) async fn handshake(
+        &self,
+        stream: BoxStream,
+        host: &Host,
+        verify: Verify,
+        deadline: Duration,
+        now: Timestamp,
+    ) -> Result<Handshake, (TlsFailure, Vec<Certificate>)> {
+        let fail = |text: &str| {
+            (
+                TlsFailure::Other {
+                    text: Excerpt::new(text),
+                },
+                Vec::new(),
+            )
+        };
+        let name = match (host.name(), host.address()) {
+            (Some(name), _) => {
+                ServerName::try_from(name.to_owned()).map_err(|error| fail(&error.to_string()))?
+            }
+            (None, Some(address)) => ServerName::IpAddress(address.into()),
+            (None, None) => return Err(fail("a host without name and address")),
+        };
+        let recorder = Arc::new(Recorder {
+            inner: match verify {
+                Verify::Fully => Some(self.verifier.clone().map_err(|text| fail(&text))?),
+                Verify::NotAtAll => None,
+            },
+            provider: self.provider.clone(),
+            chain: Mutex::default(),
+        });
+        let config = self
+            .config(recorder.clone(), now)
+            .map_err(|error| fail(&error.to_string()))?;
+        let (stream, received) = Watched::new(stream);
+        let outcome = timeout(
+            deadline,
+            TlsConnector::from(Arc::new(config)).connect(name, stream),
+        )
+        .await;
+        let chain = recorder.chain();
+        match outcome {
+            Ok(Ok(stream)) => {
+                let (_, session) = stream.get_ref();
+                let version = match session.protocol_version() {
+                    Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
+                    _ => "TLSv1.3",
+                };
+                let alpn = session
+                    .alpn_protocol()
+                    .map(|name| Excerpt::from_bytes(name).as_str().into());
+                Ok(Handshake {
+                    stream: Box::new(stream),
+                    version,
+                    alpn,
+                    chain,
+                })
+            }
+            Ok(Err(error)) => Err((early_reason(&error, &received, &chain, now), chain)),
+            Err(_) => Err((
+                TlsFailure::Timeout {
+                    received: received.count(),
+                },
+                chain,
+            )),
+        }
+    }
+
+    fn config(&self, recorder: Arc<Recorder>, now: Timestamp) -> Result<ClientConfig, Error> {
+        let time = Arc::new(Date(now));
+        let mut config = ClientConfig::builder_with_details(self.provider.clone(), time)
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(recorder)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(config)
+    }
+}
+
+/// The reason in an error of the handshake itself.
+fn early_reason(
+    error: &io::Error,
+    received: &Received,
+    chain: &[Certificate],
+    now: Timestamp,
+) -> TlsFailure {
+    if received.looks_like_http() {
+        return TlsFailure::PlainHttp;
+    }
+    if let Some(error) = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<Error>())
+    {
+        return reason(error, chain, now);
+    }
+    let received = received.count();
+    match error.kind() {
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe => TlsFailure::Reset { received },
+        io::ErrorKind::UnexpectedEof => TlsFailure::Closed { received },
+        io::ErrorKind::TimedOut => TlsFailure::Timeout { received },
+        _ => TlsFailure::Other {
+            text: Excerpt::new(&error.to_string()),
+        },
+    }
+}
+
+/// The reason in a TLS error that came after the handshake: TLS 1.3 refuses a missing client certificate there.
+pub(crate) fn late_reason(error: &Error, now: Timestamp) -> TlsFailure {
+    reason(error, &[], now)
+}
+
+fn reason(error: &Error, chain: &[Certificate], now: Timestamp) -> TlsFailure {
+    let leaf = chain.first();
+    match error {
+        Error::InvalidCertificate(error) => match error {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                TlsFailure::Expired {
+                    not_after: ended(chain, now),
+                    now,
+                }
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                TlsFailure::NotYetValid {
+                    not_before: leaf.and_then(|leaf| leaf.not_before),
+                    now,
+                }
+            }
+            CertificateError::UnknownIssuer => TlsFailure::UnknownIssuer,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                TlsFailure::NameMismatch
+            }
+            CertificateError::Revoked => TlsFailure::Revoked,
+            other => TlsFailure::BadCertificate {
+                text: Excerpt::new(&other.to_string()),
+            },
+        },
+        Error::AlertReceived(
+            AlertDescription::ProtocolVersion | AlertDescription::InsufficientSecurity,
+        )
+        | Error::PeerIncompatible(
+            PeerIncompatible::ServerDoesNotSupportTls12Or13
+            | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
+            | PeerIncompatible::Tls12NotOffered,
+        ) => TlsFailure::VersionRefused,
+        Error::AlertReceived(AlertDescription::CertificateRequired) => {
+            TlsFailure::ClientCertificateRequired
+        }
+        Error::AlertReceived(alert) => TlsFailure::Alert {
+            text: Excerpt::new(&format!("{alert:?}")),
+        },
+        other => TlsFailure::Other {
+            text: Excerpt::new(&other.to_string()),
+        },
+    }
+}
+
+/// The end of the certificate that has ended: usually the server's own, sometimes one above it.
+fn ended(chain: &[Certificate], now: Timestamp) -> Option<Timestamp> {
+    let over = chain
+        .iter()
+        .filter_map(|certificate| certificate.not_after)
+        .find(|not_after| *not_after < now);
+    over.or_else(|| chain.first().and_then(|leaf| leaf.not_after))
+}
+
+fn verifier(
+    trust: &Trust,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, String> {
+    match trust {
+        Trust::Platform { extra } => rustls_platform_verifier::Verifier::new_with_extra_roots(
+            extra.iter().cloned(),
+            provider.clone(),
+        )
+        .map(|verifier| Arc::new(verifier) as Arc<dyn ServerCertVerifier>)
+        .map_err(|error| error.to_string()),
+        Trust::Roots(roots) => {
+            let mut store = RootCertStore::empty();
+            let _ = store.add_parsable_certificates(roots.iter().cloned());
+            if store.is_empty() {
+                return Ok(Arc::new(TrustsNobody(provider.clone())));
+            }
+            WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider.clone())
+                .build()
+                .map(|verifier| verifier as Arc<dyn ServerCertVerifier>)
+                .map_err(|error| error.to_string())
+        }
+    }
+}
+
+/// The date at which a chain is judged.
+#[derive(Debug)]
+struct Date(Timestamp);
+
+impl TimeProvider for Date {
+    fn current_time(&self) -> Option<UnixTime> {
+        let seconds = u64::try_from(self.0.as_second()).ok()?;
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+    }
+}
+
+/// Keeps the chain, then asks the inner verifier.
+struct Recorder {
+    inner: Option<Arc<dyn ServerCertVerifier>>,
+    provider: Arc<CryptoProvider>,
+    chain: Mutex<Vec<Certificate>>,
+}
+
+impl Recorder {
+    fn chain(&self) -> Vec<Certificate> {
+        self.chain
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Recorder")
+    }
+}
+
+impl ServerCertVerifier for Recorder {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let chain = std::iter::once(end_entity)
+            .chain(intermediates)
+            .take(MAX_CHAIN);
+        *self.chain.lock().unwrap_or_else(PoisonError::into_inner) =
+            chain.map(|der| x509::read(der)).collect();
+        match &self.inner {
+            Some(inner) => {
+                inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+            }
+            None => Ok(ServerCertVerified::assertion()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        rustls::crypto::verify_tls12_signature(
+            message,
+            cert,
+            dss,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        rustls::crypto::verify_tls13_signature(
+            message,
+            cert,
+            dss,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+/// A place without any trusted authority.
+struct TrustsNobody(Arc<CryptoProvider>);
+
+impl fmt::Debug for TrustsNobody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TrustsNobody")
+    }
+}
+
+impl ServerCertVerifier for TrustsNobody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Err(Error::InvalidCertificate(CertificateError::UnknownIssuer))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::InvalidCertificate(CertificateError::UnknownIssuer))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::InvalidCertificate(CertificateError::UnknownIssuer))
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
