@@ -1,0 +1,104 @@
+//! The least of OpenAPI that kubectl needs to validate on the server: which kinds take
+//! `fieldValidation` and `dryRun`. Schemas are not served, so `kubectl explain` finds none.
+
+use axum::response::Response;
+use bytes::Bytes;
+use http::HeaderMap;
+use serde_json::{Map, Value, json};
+
+use super::{Api, respond};
+use crate::store::Kind;
+
+/// An empty OpenAPI v2 document in protobuf: swagger 2.0, a title and a version.
+const EMPTY_V2: &[u8] = b"\x0a\x032.0\x12\x06\x0a\x01x\x12\x011";
+const V2_MEDIA: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
+pub(super) fn answer(api: &Api, path: &[String], headers: &HeaderMap) -> Response {
+    let parts: Vec<&str> = path.iter().map(String::as_str).collect();
+    match parts.as_slice() {
+        ["v2"] => v2(headers),
+        ["v3"] => respond::json_body(200, &index()),
+        ["v3", "api", "v1"] => document(api, ""),
+        ["v3", "apis", group, "v1"] => document(api, group),
+        _ => respond::no_page(),
+    }
+}
+
+fn v2(headers: &HeaderMap) -> Response {
+    let accept = headers.get(http::header::ACCEPT);
+    let accept = accept.and_then(|value| value.to_str().ok()).unwrap_or("");
+    if accept.contains("protobuf") {
+        return respond::typed_body(200, V2_MEDIA, Bytes::from_static(EMPTY_V2));
+    }
+    let body = json!({
+        "swagger": "2.0", "info": { "title": "Kubernetes", "version": "v1" }, "paths": {}
+    });
+    respond::json_body(200, &body)
+}
+
+fn groups() -> Vec<&'static str> {
+    let mut groups: Vec<&str> = Vec::new();
+    for kind in Kind::ALL {
+        if !groups.contains(&kind.wire().group) {
+            groups.push(kind.wire().group);
+        }
+    }
+    groups
+}
+
+fn index() -> Value {
+    let mut paths = Map::new();
+    for group in groups() {
+        let place = if group.is_empty() {
+            "api/v1".to_owned()
+        } else {
+            format!("apis/{group}/v1")
+        };
+        let url = format!("/openapi/v3/{place}?hash=1");
+        paths.insert(place, json!({ "serverRelativeURL": url }));
+    }
+    json!({ "paths": paths })
+}
+
+fn document(api: &Api, group: &str) -> Response {
+    let kinds: Vec<Kind> = Kind::ALL
+        .into_iter()
+        .filter(|kind| kind.wire().group == group)
+        .collect();
+    if kinds.is_empty() {
+        return respond::no_page();
+    }
+    let mut paths = Map::new();
+    for kind in kinds {
+        let wire = kind.wire();
+        let root = if group.is_empty() {
+            "/api/v1".to_owned()
+        } else {
+            format!("/apis/{group}/v1")
+        };
+        let within = if wire.namespaced {
+            "/namespaces/{namespace}"
+        } else {
+            ""
+        };
+        let parameter =
+            |name: &str| json!({ "name": name, "in": "query", "schema": { "type": "string" } });
+        paths.insert(
+            format!("{root}{within}/{}/{{name}}", wire.plural),
+            json!({ "patch": {
+                "parameters": [parameter("fieldValidation"), parameter("dryRun")],
+                "responses": { "200": { "description": "OK" } },
+                "x-kubernetes-action": "patch",
+                "x-kubernetes-group-version-kind":
+                    { "group": group, "version": "v1", "kind": wire.kind }
+            } }),
+        );
+    }
+    let body = json!({
+        "openapi": "3.0.0",
+        "info": { "title": "Kubernetes", "version": format!("v1.{}.0", api.minor()) },
+        "paths": paths,
+        "components": { "schemas": {} }
+    });
+    respond::json_body(200, &body)
+}
