@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::azure::state::State;
+use crate::azure::{Azure, AzureError, Tenant};
 use crate::clock::Clock;
-use crate::host::{HostSpec, Registry};
+use crate::core::{Core, Dates, Place};
+use crate::host::{Flavour, HostSpec, Registry};
 use crate::image::{ImageLineError, ImageSpec};
 use crate::journal::{self, Journal};
 use crate::keys::Keys;
 use crate::random::Random;
-use crate::registry::{Core, Dates, FakeRegistry, Place};
+use crate::registry::FakeRegistry;
 use crate::serve::{Server, StartError};
 use crate::tls::{Tls, TlsError, is_host};
 
@@ -25,6 +28,7 @@ pub struct Builder {
     hosts: Vec<HostSpec>,
     images: Vec<(String, String)>,
     any_host: Option<String>,
+    azure: Option<Tenant>,
     journal_limit: Option<usize>,
 }
 
@@ -48,6 +52,12 @@ pub enum BuildError {
         /// What is wrong with it.
         source: ImageLineError,
     },
+    /// A registry of Azure that the tenant does not have.
+    #[error("`{0}` is of the flavour of Azure, but no registry of the tenant")]
+    NoAcr(String),
+    /// A tenant that does not hold together.
+    #[error("the tenant")]
+    Azure(#[from] AzureError),
     /// No CA for the run.
     #[error("no certificates")]
     Tls(#[from] TlsError),
@@ -83,6 +93,14 @@ impl Builder {
         self
     }
 
+    /// Adds a tenant of Azure: its registries at their login servers, Resource Manager, Entra and
+    /// the metadata service.
+    #[must_use]
+    pub fn azure(mut self, tenant: Tenant) -> Self {
+        self.azure = Some(tenant);
+        self
+    }
+
     /// The registry that answers to every `Host` that nobody else has.
     #[must_use]
     pub fn any_host(mut self, host: &str) -> Self {
@@ -102,23 +120,43 @@ impl Builder {
         let clock = self.clock.unwrap_or_else(Clock::system);
         let mut places: BTreeMap<String, Place> = BTreeMap::new();
         let mut any_host = self.any_host;
-        if self.hosts.is_empty() && any_host.is_none() {
+        if self.hosts.is_empty() && any_host.is_none() && self.azure.is_none() {
             let first = self.images.first().map(|(host, _)| host.as_str());
             any_host = Some(first.unwrap_or("localhost").to_owned());
         }
-        let implied = self.images.iter().map(|(host, _)| host).chain(&any_host);
-        let described: Vec<HostSpec> = self.hosts.clone();
-        let mut specs = described;
-        for host in implied {
+        let state = self
+            .azure
+            .as_ref()
+            .map(|tenant| State::new(tenant, clock.now()))
+            .transpose()?;
+        let mut specs: Vec<HostSpec> = self.hosts.clone();
+        for acr in state.iter().flat_map(|state| &state.registries) {
+            if !specs.iter().any(|spec| spec.name == acr.login_server) {
+                specs.push(HostSpec::new(&acr.login_server).flavour(Flavour::Acr));
+            }
+        }
+        for host in self.images.iter().map(|(host, _)| host).chain(&any_host) {
             if !specs.iter().any(|spec| spec.name == *host) {
                 specs.push(HostSpec::new(host.as_str()));
             }
         }
         for spec in specs {
             let name = spec.name.clone();
-            let blobs = spec.blob_host.clone();
+            let is_acr = spec.flavour == Flavour::Acr;
+            let acr = state
+                .as_ref()
+                .and_then(|state| state.registry(&name))
+                .filter(|_| is_acr);
+            if is_acr && acr.is_none() {
+                return Err(BuildError::NoAcr(name));
+            }
+            // A data endpoint can be turned on later, and a client may ask for it before.
+            let endpoints = acr.map(|acr| (acr.data_endpoint_host(), acr.spec.blob_host.clone()));
+            let (endpoint, account) =
+                endpoints.map_or((None, None), |(host, account)| (Some(host), account));
+            let blobs = [spec.blob_host.clone(), endpoint, account];
             let registry = Arc::new(Registry::new(spec));
-            if let Some(host) = blobs {
+            for host in blobs.into_iter().flatten() {
                 // Several registries may keep their blobs at one host.
                 match places.get_mut(&host) {
                     Some(Place::Data(sharing)) => sharing.push(registry.clone()),
@@ -126,6 +164,15 @@ impl Builder {
                 }
             }
             add(&mut places, name, Place::Registry(registry))?;
+        }
+        if state.is_some() {
+            add(&mut places, "management.azure.com".into(), Place::Arm)?;
+            add(
+                &mut places,
+                "login.microsoftonline.com".into(),
+                Place::Entra,
+            )?;
+            add(&mut places, "169.254.169.254".into(), Place::Imds)?;
         }
         let fallback = any_host.and_then(|host| places.get(&host).cloned());
         let core = Core {
@@ -137,6 +184,7 @@ impl Builder {
             dates: Dates::default(),
             places,
             fallback,
+            azure: state.map(Azure::new),
         };
         let registry = FakeRegistry::from_core(core);
         for (host, line) in self.images {

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+use crate::auth::AuthPolicy;
+use crate::core::Core;
 use crate::message::param;
-use crate::protocol::{Target, Uploads};
-use crate::registry::Core;
+use crate::protocol::{Route, Target, Uploads};
 use crate::store::Store;
 
 /// Blob addresses are good for this long.
@@ -26,15 +27,6 @@ pub struct HostSpec {
     pub(crate) sparse: bool,
     pub(crate) max_blob: u64,
     pub(crate) blob_host: Option<String>,
-}
-
-/// Who may do what.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub enum AuthPolicy {
-    /// Everybody may do everything.
-    #[default]
-    Open,
 }
 
 /// Whose habits the registry has where registries differ.
@@ -133,9 +125,19 @@ impl Registry {
         self.spec.flavour == Flavour::Acr
     }
 
+    /// The services beside the distribution API that this registry has.
+    pub(crate) fn service_route(&self, path: &str) -> Option<Route> {
+        match (&self.spec.auth, path) {
+            (_, "/oauth2/token") if self.is_acr() => Some(Route::Token),
+            (_, "/oauth2/exchange") if self.is_acr() => Some(Route::Exchange),
+            (AuthPolicy::Token(service), path) if service.path == path => Some(Route::Token),
+            _ => None,
+        }
+    }
+
     /// Where a blob is to be fetched, if not here.
     pub(crate) fn redirect(&self, core: &Core, target: Target<'_>, scheme: &str) -> Option<String> {
-        let host = self.spec.blob_host.as_deref()?;
+        let host = core.blob_host(self)?;
         let digest = target.reference;
         let (algorithm, hex) = digest.split_once(':')?;
         let (shard, _) = hex.split_at_checked(2)?;
@@ -146,7 +148,7 @@ impl Registry {
             .checked_add(SignedDuration::try_from(SIGNED_FOR).ok()?)
             .ok()?;
         let until = until.as_second();
-        let signature = core.keys.sign_address(host, &path, until);
+        let signature = core.keys.sign_address(&host, &path, until);
         Some(format!(
             "{scheme}://{host}{path}?se={until}&sp=r&sig={signature}"
         ))

@@ -64,3 +64,13 @@ pub(crate) fn secret(seed: Option<u64>, purpose: &str) -> [u8; 32] {
         .expect("the system gives random bytes");
     bytes
 }
+
+/// A text that is not to be seen.
+#[derive(Clone)]
+pub(crate) struct Secret(pub(crate) String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}

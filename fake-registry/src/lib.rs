@@ -18,13 +18,13 @@
 //! # Ok(()) }
 //! ```
 
-#![expect(
-    dead_code,
-    reason = "keys and identifiers that the token service and fault script use"
-)]
+#![expect(dead_code, reason = "identities and resets that the fault script uses")]
 
+mod auth;
+mod azure;
 mod builder;
 mod clock;
+mod core;
 mod digest;
 mod host;
 mod image;
@@ -40,9 +40,14 @@ mod store;
 mod stream;
 mod tls;
 
+pub use auth::{Accounts, AuthPolicy, TokenService};
+pub use azure::{
+    AcrRegistry, AzureError, AzureHandle, ConditionError, CustomRole, ManagedCluster, Principal,
+    RepositoryToken, Scope, Sku, Tenant,
+};
 pub use builder::{BuildError, Builder};
 pub use clock::Clock;
-pub use host::{AuthPolicy, Flavour, HostSpec};
+pub use host::{Flavour, HostSpec};
 pub use image::{ImageLineError, ImageSpec};
 pub use journal::{Authorization, Entry, Journal};
 pub use protocol::Route;

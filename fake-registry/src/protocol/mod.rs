@@ -15,11 +15,12 @@ use http::{HeaderMap, Method, StatusCode, header};
 use hyper::body::Incoming;
 use serde_json::json;
 
+use crate::auth::{Caller, Scope};
+use crate::core::Core;
 use crate::digest::Digest;
 use crate::host::Registry;
 use crate::message::{Refusal, Reply, empty_reply, json_reply, set};
 use crate::names;
-use crate::registry::Core;
 use crate::store::Missing;
 pub(crate) use blobs::send as send_blob;
 pub use route::Route;
@@ -35,12 +36,23 @@ pub(crate) type Outcome = Result<Reply, Box<Refusal>>;
 pub(crate) struct Ask<'a> {
     pub(crate) core: &'a Core,
     pub(crate) registry: &'a Registry,
+    pub(crate) caller: &'a Caller,
     pub(crate) target: Target<'a>,
     pub(crate) method: &'a Method,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) query: &'a str,
     /// `http` or `https`, for absolute addresses.
     pub(crate) scheme: &'static str,
+}
+
+impl Ask<'_> {
+    /// Whether the caller may read the repository that a blob is mounted from. To mount without
+    /// saying from where is to ask for every repository.
+    fn may_mount(&self, from: Option<&str>) -> bool {
+        self.caller
+            .rights
+            .covers(&Scope::repository(from.unwrap_or("*"), &["pull"]))
+    }
 }
 
 /// What is wrong with a target before anybody asks who the caller is.
@@ -95,7 +107,7 @@ fn ping() -> Reply {
     json_reply(StatusCode::OK, &json!({}))
 }
 
-fn page_not_found() -> Box<Refusal> {
+pub(crate) fn page_not_found() -> Box<Refusal> {
     Refusal::new(StatusCode::NOT_FOUND, "NOT_FOUND", "404 page not found")
 }
 

@@ -98,7 +98,8 @@ pub(super) async fn start(ask: &Ask<'_>, body: Incoming) -> Outcome {
     if let Some(mount) = param(ask.query, "mount") {
         let digest = Digest::parse(&mount).ok_or_else(|| digest_invalid(&mount))?;
         let from = param(ask.query, "from").filter(|from| !from.is_empty());
-        let readable = from.as_deref().is_none_or(names::is_repository);
+        let readable =
+            from.as_deref().is_none_or(names::is_repository) && ask.may_mount(from.as_deref());
         if readable
             && ask
                 .registry

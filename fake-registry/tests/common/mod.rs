@@ -6,6 +6,8 @@
 )]
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub(crate) mod tenant;
+
 use fake_registry::{Conn, FakeRegistry, Scheme};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
