@@ -83,7 +83,7 @@ impl RemedyTemplate {
     pub fn fill(&self, values: &[(&str, &str)]) -> Vec<String> {
         self.commands
             .iter()
-            .map(|command| fill(command, values))
+            .map(|command| fill_template(command, values))
             .collect()
     }
 
@@ -103,8 +103,9 @@ impl RemedyTemplate {
     }
 }
 
-/// Fills one template line; one pass, so that a value is never searched for placeholders.
-fn fill(template: &str, values: &[(&str, &str)]) -> String {
+/// Fills one template line: each `<name>` of `values` is replaced, in one pass, so that a value is
+/// never searched for placeholders.
+pub fn fill_template(template: &str, values: &[(&str, &str)]) -> String {
     let mut out = String::with_capacity(template.len());
     for (name, text) in pieces(template) {
         match name.and_then(|name| values.iter().find(|(key, _)| *key == name)) {

@@ -14,7 +14,7 @@ mod pairs;
 mod registry;
 mod tls;
 
-pub use entry::{LookAlike, PLACEHOLDERS, RemedyTemplate};
+pub use entry::{LookAlike, PLACEHOLDERS, RemedyTemplate, fill_template};
 
 use crate::clue::Clue;
 use crate::stage::Stage;

@@ -1,1 +1,120 @@
-//! Room: explain.
+//! From a message to what it tells.
+//!
+//! [`explain`] takes the text that a cluster or a runtime prints about a failed pull and says which
+//! [`Clue`] it holds, how sure that is, what else it could be, and which causes fit. It reads in
+//! steps: undo quoting ([`text`]), find messages in a paste ([`paste`]), find phrases, URLs and
+//! statuses in one pass ([`lexer`]), split attempts ([`attempts`]), judge each ([`judge`]), decide
+//! which counts ([`combine`]). It asks nobody: no network, no cluster, no clock.
+
+mod attempts;
+mod causes;
+mod combine;
+pub mod jsonl;
+mod judge;
+mod layer;
+mod layers;
+mod lexer;
+mod lexicon;
+mod paste;
+mod reading;
+mod redact;
+mod render;
+mod signal;
+mod tail;
+mod text;
+mod url;
+
+pub use layer::{Attempt, Explanation, Layer, Role, Speaker};
+pub use render::render_text;
+
+use crate::clue::Clue;
+use reading::Reading;
+
+/// Says what a message tells. Never fails; at most the first MiB of the text is read, in time
+/// linear in its length.
+///
+/// ```
+/// use pullcheck::clue::Clue;
+///
+/// let told = pullcheck::explain::explain(
+///     r#"Failed to pull image "r.example/a:1": failed to pull and unpack image "r.example/a:1": failed to resolve image: failed to do request: Head "https://r.example/v2/a/manifests/1": dial tcp: lookup r.example on 10.0.0.10:53: no such host"#,
+/// );
+/// assert_eq!(told.clue, Clue::DnsNotFound);
+/// assert!(told.certain);
+/// assert_eq!(told.host.as_deref(), Some("r.example"));
+/// ```
+pub fn explain(message: &str) -> Explanation {
+    let cleaned = text::clean(message);
+    let stretches = paste::stretches(&cleaned);
+    let lexed = lexer::lex(&cleaned);
+    let analysis = combine::lines(&lexed, &stretches);
+    let (start, end) = analysis.decisive;
+    let decisive = Reading::new(&lexed, start, end);
+    let whole = Reading::new(&lexed, analysis.start, analysis.end);
+    let causes = causes::candidates(&analysis, &decisive, &whole);
+
+    let mut layers = Vec::new();
+    if analysis.parts.is_empty() {
+        layers::collect(&lexed, analysis.start, analysis.end, None, &mut layers);
+    } else {
+        let head_end = analysis
+            .parts
+            .first()
+            .map_or(analysis.start, |part| part.start);
+        layers::collect(
+            &lexed,
+            analysis.start.min(head_end),
+            head_end,
+            None,
+            &mut layers,
+        );
+        for (at, part) in analysis.parts.iter().enumerate() {
+            layers::collect(&lexed, part.start, part.end, Some(at), &mut layers);
+        }
+    }
+    let attempts = analysis
+        .parts
+        .iter()
+        .map(|part| Attempt {
+            role: part.role,
+            clue: part.clue,
+            decides: part.decides,
+            host: host_of(&Reading::new(&lexed, part.start, part.end)),
+        })
+        .collect();
+    Explanation {
+        clue: analysis.finding.clue,
+        also: analysis.finding.also,
+        certain: analysis.finding.certain,
+        stage: analysis.finding.stage,
+        reference: decisive
+            .reference()
+            .or_else(|| whole.reference())
+            .map(str::to_owned),
+        host: host_of(&decisive).or_else(|| {
+            whole
+                .registry()
+                .filter(|_| whole.reference().is_some())
+                .map(str::to_owned)
+        }),
+        status: decisive.status,
+        layers,
+        attempts,
+        causes,
+    }
+}
+
+fn host_of(reading: &Reading<'_>) -> Option<String> {
+    reading
+        .host()
+        .or_else(|| reading.registry())
+        .map(str::to_owned)
+}
+
+/// The clue of a message, without the layers: for callers that only sort messages.
+pub fn clue(message: &str) -> Clue {
+    let cleaned = text::clean(message);
+    let stretches = paste::stretches(&cleaned);
+    let lexed = lexer::lex(&cleaned);
+    combine::lines(&lexed, &stretches).finding.clue
+}
