@@ -1,1 +1,209 @@
-//! Room: cli.
+//! Room: the command line. The edge of everything: arguments, files, standard streams, exit codes.
+//!
+//! Arguments become one checked request before anything runs. Results go to standard output,
+//! progress and errors to standard error; a closed pipe is quiet. Both binaries enter here.
+
+mod args;
+mod error;
+mod net;
+mod print;
+mod progress;
+mod request;
+
+use std::ffi::OsString;
+use std::io::{IsTerminal, Read, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+
+use args::{Cli, Color, Command, Output};
+use error::CliError;
+
+use crate::check::{Request, WorkloadKind, check_with};
+use crate::report::{self, Report, Style};
+use crate::verdict::Verdict;
+
+/// The exit codes of every command.
+pub mod exit {
+    /// Every stage a pull needs was seen to succeed.
+    pub const PULLABLE: u8 = 0;
+    /// One cause is proven.
+    pub const BLOCKED: u8 = 1;
+    /// The command line is wrong, or pullcheck could not run.
+    pub const FAILED: u8 = 2;
+    /// Several causes remain, or there was nothing to check.
+    pub const UNDETERMINED: u8 = 3;
+    /// Interrupted from the keyboard.
+    pub const INTERRUPTED: u8 = 130;
+}
+
+/// Runs the program with the arguments of the process.
+pub fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    ExitCode::from(run(arguments))
+}
+
+fn run(arguments: Vec<OsString>) -> u8 {
+    let plugin = arguments.first().is_some_and(|first| {
+        std::path::Path::new(first)
+            .file_stem()
+            .is_some_and(|stem| stem == "kubectl-pullcheck")
+    });
+    let command = if plugin {
+        Cli::command().bin_name("kubectl pullcheck")
+    } else {
+        Cli::command()
+    };
+    let parsed = command
+        .try_get_matches_from(args::split_kind_and_name(arguments))
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way as well; a closed pipe is no reason to say more.
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(exit::FAILED);
+        }
+    };
+    match dispatch(&cli) {
+        Ok(code) => code,
+        Err(CliError::Interrupted) => exit::INTERRUPTED,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "{:?}", miette::Report::new(error));
+            exit::FAILED
+        }
+    }
+}
+
+fn dispatch(cli: &Cli) -> Result<u8, CliError> {
+    match &cli.command {
+        Command::Explain(given) if given.jsonl => print::explain_lines(),
+        Command::Explain(given) => {
+            let message = match given.message.as_deref() {
+                Some("-") | None => read_stdin()?,
+                Some(message) => message.to_owned(),
+            };
+            emit(&print::explanation(
+                &message,
+                cli.output,
+                style(cli.color).width,
+            ))?;
+            Ok(exit::PULLABLE)
+        }
+        Command::Causes(given) => {
+            emit(&print::causes(given.id.as_deref(), cli.output)?)?;
+            Ok(exit::PULLABLE)
+        }
+        Command::Pod(_)
+        | Command::Deployment(_)
+        | Command::Replicaset(_)
+        | Command::Statefulset(_)
+        | Command::Daemonset(_)
+        | Command::Job(_)
+        | Command::Image(_) => {
+            let report = look(cli)?;
+            let page = match cli.output {
+                Output::Text => report::text(&report, &style(cli.color)),
+                Output::Json => pretty(&report::json(&report)),
+            };
+            emit(&page)?;
+            Ok(match report.verdict() {
+                Verdict::Pullable => exit::PULLABLE,
+                Verdict::Blocked { .. } => exit::BLOCKED,
+                Verdict::Undetermined { .. } => exit::UNDETERMINED,
+            })
+        }
+    }
+}
+
+/// Runs the check until it is done or somebody interrupts it.
+fn look(cli: &Cli) -> Result<Report, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|source| CliError::Runtime { source })?;
+    let progress = progress::Progress::start(cli.quiet);
+    let report = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            _ = tokio::signal::ctrl_c() => Err(CliError::Interrupted),
+            report = checked(cli) => report,
+        }
+    });
+    progress.stop();
+    // A resolver's thread that still waits must not keep the program.
+    runtime.shutdown_background();
+    report
+}
+
+async fn checked(cli: &Cli) -> Result<Report, CliError> {
+    let (world, request, settings) = match &cli.command {
+        Command::Image(target) => request::image(target)?,
+        Command::Pod(target) => {
+            request::cluster(target, |namespace, name| Request::Pod { namespace, name }).await?
+        }
+        Command::Deployment(target) => {
+            request::cluster(target, workload(WorkloadKind::Deployment)).await?
+        }
+        Command::Replicaset(target) => {
+            request::cluster(target, workload(WorkloadKind::ReplicaSet)).await?
+        }
+        Command::Statefulset(target) => {
+            request::cluster(target, workload(WorkloadKind::StatefulSet)).await?
+        }
+        Command::Daemonset(target) => {
+            request::cluster(target, workload(WorkloadKind::DaemonSet)).await?
+        }
+        Command::Job(target) => request::cluster(target, workload(WorkloadKind::Job)).await?,
+        Command::Explain(_) | Command::Causes(_) => return Err(CliError::Interrupted),
+    };
+    Ok(check_with(&world, &request, &settings).await)
+}
+
+fn workload(kind: WorkloadKind) -> impl FnOnce(String, String) -> Request {
+    move |namespace, name| Request::Workload {
+        kind,
+        namespace,
+        name,
+    }
+}
+
+fn style(color: Color) -> Style {
+    let terminal = std::io::stdout().is_terminal();
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let colour = match color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => terminal && !unwanted,
+    };
+    let columns = std::env::var("COLUMNS")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let width = columns.filter(|_| terminal).unwrap_or(100).clamp(40, 140);
+    Style { width, colour }
+}
+
+/// The largest message that is read from standard input.
+const INPUT: u64 = 8 * 1024 * 1024;
+
+fn read_stdin() -> Result<String, CliError> {
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().lock().take(INPUT).read_to_end(&mut bytes);
+    read.map_err(|source| CliError::Stdin { source })?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn pretty(value: &serde_json::Value) -> String {
+    format!("{value:#}\n")
+}
+
+/// Writes the result; a reader that has gone away is not an error.
+fn emit(text: &str) -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(CliError::Stdout { source: error })
+        }
+        _ => Ok(()),
+    }
+}

@@ -4,6 +4,7 @@
 //! the API server is a gap that names the missing right, never an error: with nothing but
 //! `get pods` the rest still works. Reads only, page by page and bounded; watches nothing.
 
+mod connect;
 mod convert;
 mod read;
 
@@ -13,6 +14,8 @@ mod tests;
 use kube::Client;
 
 use crate::symptom::Symptoms;
+
+pub use connect::{ConnectError, connect};
 
 /// What to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,6 +15,18 @@ use crate::world::Vantage;
 
 pub(super) fn decide(case: &Case<'_>, vantage: &Vantage, stop: &Stop<'_>) -> Draft {
     let Some(fact) = stop.fact else {
+        let basic = case
+            .evidence
+            .from(vantage)
+            .find(|fact| matches!(fact.seen, Seen::Challenged { .. }));
+        if let Some(fact) = basic.filter(|_| stop.stage == Stage::Auth) {
+            let because = format!(
+                "{} wants a user and a password {}",
+                host(fact),
+                from(vantage)
+            );
+            return missing(case, vantage, fact, &because);
+        }
         let because = format!("the probe {} stopped at {}", from(vantage), stop.stage);
         return Draft::open(stop.stage, Vec::new(), because, Vec::new());
     };
@@ -42,9 +54,13 @@ pub(super) fn decide(case: &Case<'_>, vantage: &Vantage, stop: &Stop<'_>) -> Dra
                 Vec::new(),
             );
         }
-        Seen::Pinged { status: 403, .. } => {
+        Seen::Pinged {
+            status: 403,
+            refusal,
+            ..
+        } => {
             let because = format!("{} answers 403 to {}", host(fact), from(vantage));
-            return forbidden(case, vantage, None, because);
+            return forbidden(case, vantage, refusal.as_ref(), because);
         }
         Seen::Pinged { status, .. } => {
             let because = format!(
@@ -200,6 +216,16 @@ fn unauthorized(
         );
         return roles::decide(case, vantage, because);
     }
+    let no_token = case
+        .evidence
+        .from(vantage)
+        .find_map(|other| match &other.seen {
+            Seen::IdentityTokenRefused { refusal, .. } => Some(refusal),
+            _ => None,
+        });
+    if let Some(refusal) = no_token {
+        return no_identity(vantage, refusal);
+    }
     // A credential that was sent.
     if let Some(identity @ Identity::Credential { .. }) = &fact.identity {
         return credential(case, fact, identity, refusal, because);
@@ -234,7 +260,7 @@ fn unauthorized(
             Seen::DialFailed { .. } | Seen::HttpFailed { .. }
         )
     });
-    if let Some(other) = blocked.filter(|_| azure_host && on_azure(case)) {
+    if let Some(other) = blocked.filter(|_| azure_host && case.on_azure) {
         let because = format!(
             "{because}; the metadata service is not reached {}",
             from(&other.vantage)
@@ -245,11 +271,6 @@ fn unauthorized(
         return roles::decide(case, vantage, format!("{because}, to an anonymous request"));
     }
     missing(case, vantage, fact, because)
-}
-
-/// Whether the nodes say that they live in Azure.
-fn on_azure(case: &Case<'_>) -> bool {
-    case.azure.is_some_and(|azure| azure.cluster.is_some())
 }
 
 fn no_usable_secret(case: &Case<'_>) -> bool {

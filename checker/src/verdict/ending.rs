@@ -111,6 +111,7 @@ pub(super) fn refusal(fact: &Fact) -> Option<&Refusal> {
         | Seen::ManifestRefused { refusal, .. }
         | Seen::TagsRefused { refusal }
         | Seen::BlobRefused { refusal, .. } => Some(refusal),
+        Seen::Pinged { refusal, .. } => refusal.as_ref(),
         _ => None,
     }
 }

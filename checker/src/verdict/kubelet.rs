@@ -4,7 +4,7 @@ use super::ending::{addresses, from};
 use super::{Case, Draft, Settle, Told, ago, image, within};
 use crate::cause::Cause;
 use crate::clue::Clue;
-use crate::evidence::{Role, Seen};
+use crate::evidence::{KeyringMiss, ManifestKind, Role, Seen};
 use crate::stage::Stage;
 use crate::symptom::SecretState;
 use crate::world::Vantage;
@@ -24,6 +24,9 @@ pub(super) fn before_the_pull(case: &Case<'_>) -> Option<Draft> {
             because,
         ));
     }
+    if case.after_pull {
+        return Some(after_the_pull(case));
+    }
     match told?.clue {
         Clue::NeverPullAbsent => {
             let because =
@@ -34,26 +37,7 @@ pub(super) fn before_the_pull(case: &Case<'_>) -> Option<Draft> {
                 because,
             ))
         }
-        Clue::SecretMalformed => {
-            let names: Vec<&str> = case
-                .secrets
-                .iter()
-                .map(|secret| secret.name.as_str())
-                .collect();
-            let of = if names.is_empty() {
-                String::new()
-            } else {
-                format!(" ({})", names.join(", "))
-            };
-            let because = format!(
-                "the kubelet cannot read a pull secret{of}, and then pulls nothing{quoted}"
-            );
-            Some(Draft::proven(
-                Stage::Kubelet,
-                Cause::PullSecretMalformed,
-                because,
-            ))
-        }
+        Clue::SecretMalformed => Some(unreadable_secret(case)),
         Clue::PullQpsExceeded => {
             let because =
                 format!("the kubelet's own limit on pulls a second held this one back{quoted}");
@@ -63,14 +47,86 @@ pub(super) fn before_the_pull(case: &Case<'_>) -> Option<Draft> {
     }
 }
 
+/// A pull secret that cannot be read: the kubelet then pulls nothing, whatever the other secrets hold.
+pub(super) fn unreadable_secret(case: &Case<'_>) -> Draft {
+    let quoted = case
+        .told
+        .first()
+        .map_or_else(String::new, |told| format!(": {}", told.text));
+    let broken: Vec<String> = case
+        .evidence
+        .iter()
+        .filter_map(|fact| match &fact.seen {
+            Seen::CredentialPassedOver {
+                source,
+                why: KeyringMiss::Malformed { text },
+                ..
+            } => Some(format!("{source}: {text}")),
+            _ => None,
+        })
+        .collect();
+    let names: Vec<&str> = case
+        .secrets
+        .iter()
+        .map(|secret| secret.name.as_str())
+        .collect();
+    let of = match (broken.first(), names.is_empty()) {
+        (Some(broken), _) => format!(" ({broken})"),
+        (None, false) => format!(" ({})", names.join(", ")),
+        (None, true) => String::new(),
+    };
+    let because =
+        format!("the kubelet cannot read a pull secret{of}, and then pulls nothing{quoted}");
+    Draft::proven(Stage::Kubelet, Cause::PullSecretMalformed, because)
+}
+
+/// The pull is done and the container cannot run: another architecture, no image at all, or nothing
+/// that concerns the pull.
+fn after_the_pull(case: &Case<'_>) -> Draft {
+    let told = case
+        .told
+        .first()
+        .map_or_else(String::new, |told| format!(": {}", told.text));
+    let artifact = case.evidence.iter().any(|fact| match &fact.seen {
+        Seen::ManifestFound(seen) => seen.kind == ManifestKind::Artifact,
+        _ => false,
+    });
+    if artifact {
+        let because = format!("the reference names an artifact that is no container image{told}");
+        return Draft::proven(Stage::Unpack, Cause::ArtifactNotImage, because);
+    }
+    let built_for = case.evidence.iter().find_map(|fact| match &fact.seen {
+        Seen::ConfigRead { platform, .. } => Some(platform),
+        _ => None,
+    });
+    if let (Some(built), Some(node)) = (built_for, case.platform)
+        && !built.to_string().starts_with(node)
+        && !node.starts_with(&built.to_string())
+    {
+        let because = format!("the image is built for {built}, the node is {node}{told}");
+        return Draft::proven(Stage::Platform, Cause::PlatformMismatchSingle, because);
+    }
+    Draft::pullable(format!(
+        "the image was pulled; the container stops for another reason{told}"
+    ))
+}
+
 /// The probe from the deciding vantage passed.
 pub(super) fn passed(case: &Case<'_>, vantage: &Vantage) -> Draft {
     let seen_from = from(vantage);
+    let throttled = case
+        .evidence
+        .iter()
+        .any(|fact| super::ending::status(fact) == Some(429));
     let Some(told) = case.told.first() else {
         if let Some(since) = case.hanging {
             return hanging(case, vantage, since);
         }
         let because = format!("every stage that a pull needs succeeded {seen_from}");
+        if throttled {
+            return Draft::pullable(because)
+                .note("the registry answered 429 on the way and was waited for: it throttles");
+        }
         return if case.in_cluster && *vantage == Vantage::Workstation {
             Draft::pullable(because).note("not seen from a node: no place to look from was given")
         } else {
@@ -80,7 +136,9 @@ pub(super) fn passed(case: &Case<'_>, vantage: &Vantage) -> Draft {
     let last = told
         .last
         .map_or_else(String::new, |at| format!(", last {}", ago(case, at)));
-    if told.clue == Clue::RateLimited && told.last.is_none_or(|at| within(case, at, THROTTLED)) {
+    if told.clue == Clue::RateLimited
+        && (throttled || told.last.is_none_or(|at| within(case, at, THROTTLED)))
+    {
         let because = format!(
             "the registry answered 429 Too Many Requests to the node{last}; it comes and goes: a probe {seen_from} got through"
         );

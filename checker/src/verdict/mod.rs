@@ -10,6 +10,7 @@ mod ending;
 mod image;
 mod kubelet;
 mod network;
+mod receipt;
 mod refute;
 mod remedy;
 mod roles;
@@ -30,6 +31,7 @@ use crate::stage::Stage;
 use crate::symptom::PullSecret;
 use crate::world::Vantage;
 
+pub use receipt::{Receipt, receipt};
 pub use remedy::{Names, remedies};
 
 use ending::{Ending, ending};
@@ -161,6 +163,14 @@ pub struct Case<'a> {
     pub told: &'a [Told],
     /// Since when a pull runs without end or failure.
     pub hanging: Option<Timestamp>,
+    /// Whether the image was pulled and the container cannot run from it.
+    pub after_pull: bool,
+    /// How many pods run the image.
+    pub running: usize,
+    /// The failing node's platform, as an index names it.
+    pub platform: Option<&'a str>,
+    /// Whether a failing node says that it lives in Azure.
+    pub on_azure: bool,
     /// Nodes on which it fails.
     pub failing_nodes: &'a [String],
     /// The pull secrets of a failing pod.

@@ -174,6 +174,10 @@ pub(super) fn questions(first: Cause, others: &[Cause]) -> Vec<Settle> {
             )));
         }
     }
+    if found.is_empty() {
+        let proof = |cause: &Cause| Settle::new(format!("for {cause}: {}", cause.evidence()));
+        found.extend(std::iter::once(&first).chain(others).take(3).map(proof));
+    }
     found
 }
 
@@ -191,6 +195,13 @@ impl Seer<'_> {
     fn name_resolves(&self, cause: Cause) -> Option<String> {
         if let Some(words) = kubelet::resolved(self.case, self.vantage) {
             return Some(words);
+        }
+        if self
+            .case
+            .reference
+            .is_some_and(|one| one.endpoint().host().name().is_none())
+        {
+            return Some("the registry is named by its address, so no name is asked for".into());
         }
         let failed = self.facts().find_map(|fact| match &fact.seen {
             Seen::DnsFailed { error } => Some(error),

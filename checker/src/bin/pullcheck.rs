@@ -1,0 +1,5 @@
+//! The program `pullcheck`.
+
+fn main() -> std::process::ExitCode {
+    pullcheck::cli::main()
+}

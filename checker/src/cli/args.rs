@@ -1,0 +1,221 @@
+//! The command line as it is typed. Raw values only; `request.rs` turns them into checked ones.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const AFTER: &str = "\
+Exit codes:
+  0    pullable: every stage a pull needs was seen to succeed
+  1    blocked: one cause, proven
+  2    the command line is wrong, or pullcheck could not run
+  3    undetermined: several causes remain, or there was nothing to check
+  130  interrupted
+
+Examples:
+  pullcheck deployment api -n shop
+  pullcheck pod api-5d9c-x2x4z -n shop --output json
+  pullcheck image registry.example/team/web:v1
+  kubectl describe pod api-5d9c-x2x4z | pullcheck explain -
+  pullcheck causes tag-not-found";
+
+/// Names the cause of a failed container image pull, with evidence and a remedy.
+#[derive(Debug, Parser)]
+#[command(name = "pullcheck", version, after_help = AFTER, arg_required_else_help = true)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+    /// How to print the answer.
+    #[arg(long, short = 'o', global = true, value_enum, default_value_t = Output::Text)]
+    pub(super) output: Output,
+    /// When to use colour; NO_COLOR and a pipe switch `auto` off.
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    pub(super) color: Color,
+    /// No progress on standard error.
+    #[arg(long, short, global = true)]
+    pub(super) quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Output {
+    /// For reading.
+    Text,
+    /// For programs; the field `schema` names the form.
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Check the images of a pod that does not start.
+    Pod(ClusterTarget),
+    /// Check the pods of a Deployment.
+    Deployment(ClusterTarget),
+    /// Check the pods of a ReplicaSet.
+    Replicaset(ClusterTarget),
+    /// Check the pods of a StatefulSet.
+    Statefulset(ClusterTarget),
+    /// Check the pods of a DaemonSet.
+    Daemonset(ClusterTarget),
+    /// Check the pods of a Job.
+    Job(ClusterTarget),
+    /// Check whether an image can be pulled from here, without a cluster.
+    Image(ImageTarget),
+    /// Say what a message of a kubelet or a runtime tells, on its own.
+    Explain(Explain),
+    /// List the causes, or describe one.
+    Causes(Causes),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ClusterTarget {
+    /// Its name.
+    pub(super) name: String,
+    /// The namespace; without it that of the context.
+    #[arg(long, short)]
+    pub(super) namespace: Option<String>,
+    /// The kubeconfig file; without it KUBECONFIG or ~/.kube/config.
+    #[arg(long, value_name = "FILE")]
+    pub(super) kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig.
+    #[arg(long)]
+    pub(super) context: Option<String>,
+    #[command(flatten)]
+    pub(super) azure: AzureAccess,
+    #[command(flatten)]
+    pub(super) network: Network,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ImageTarget {
+    /// The image, as a pod would name it.
+    #[arg(value_name = "REF")]
+    pub(super) reference: String,
+    /// Sign in to the registry as this user; needs --password-stdin.
+    #[arg(long, requires = "password_stdin")]
+    pub(super) username: Option<String>,
+    /// Read the password or token from standard input.
+    #[arg(long, requires = "username")]
+    pub(super) password_stdin: bool,
+    /// The platform that a node would choose: OS/ARCH[/VARIANT]; without it that of this machine.
+    #[arg(long, value_name = "OS/ARCH")]
+    pub(super) platform: Option<String>,
+    #[command(flatten)]
+    pub(super) network: Network,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AzureAccess {
+    /// A file that holds a token for Azure Resource Manager; gives access to roles and registry settings.
+    #[arg(long, value_name = "FILE")]
+    pub(super) arm_token_file: Option<PathBuf>,
+    /// Another Azure Resource Manager than the public cloud's.
+    #[arg(long, value_name = "URL", requires = "arm_token_file")]
+    pub(super) arm_endpoint: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Network {
+    /// Certificates (PEM) of authorities to trust besides the platform's.
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca: Option<PathBuf>,
+    /// The DNS server to ask, ADDRESS[:PORT]; without it the system's.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) dns: Option<String>,
+    /// Speak plain HTTP with the registry; without it only with localhost, as containerd does.
+    #[arg(long)]
+    pub(super) plain_http: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// The message, or `-` to read it from standard input.
+    #[arg(value_name = "MESSAGE", required_unless_present = "jsonl")]
+    pub(super) message: Option<String>,
+    /// Read JSON lines with `id` and `message`; write the same objects with what was found.
+    #[arg(long)]
+    pub(super) jsonl: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Causes {
+    /// The cause to describe.
+    pub(super) id: Option<String>,
+}
+
+/// `deployment/api` as kubectl takes it, for `deployment api`.
+pub(super) fn split_kind_and_name(arguments: Vec<std::ffi::OsString>) -> Vec<std::ffi::OsString> {
+    let mut split = Vec::with_capacity(arguments.len() + 1);
+    for (at, argument) in arguments.into_iter().enumerate() {
+        let pair = argument
+            .to_str()
+            .filter(|_| at == 1)
+            .and_then(|text| text.split_once('/'));
+        match pair.and_then(|(kind, name)| Some((command_of(kind)?, name))) {
+            Some((kind, name)) => split.extend([kind.into(), name.into()]),
+            None if at == 1 => split.push(
+                argument
+                    .to_str()
+                    .and_then(command_of)
+                    .map_or(argument, Into::into),
+            ),
+            None => split.push(argument),
+        }
+    }
+    split
+}
+
+/// The subcommand for a kind in any spelling that kubectl takes.
+fn command_of(kind: &str) -> Option<&'static str> {
+    if matches!(kind.to_ascii_lowercase().as_str(), "pod" | "pods" | "po") {
+        return Some("pod");
+    }
+    crate::cluster::WorkloadKind::from_word(kind).map(crate::cluster::WorkloadKind::word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn kubectl_spellings() {
+        let table: [(&[&str], &[&str]); 5] = [
+            (
+                &["pullcheck", "deployment/api", "-n", "shop/x"],
+                &["pullcheck", "deployment", "api", "-n", "shop/x"],
+            ),
+            (
+                &["pullcheck", "deploy", "api"],
+                &["pullcheck", "deployment", "api"],
+            ),
+            (&["pullcheck", "po/api"], &["pullcheck", "pod", "api"]),
+            (
+                &["pullcheck", "image", "r.test/a:1"],
+                &["pullcheck", "image", "r.test/a:1"],
+            ),
+            (&["pullcheck", "r.test/a"], &["pullcheck", "r.test/a"]),
+        ];
+        for (given, want) in table {
+            let got = split_kind_and_name(given.iter().map(Into::into).collect());
+            assert_eq!(
+                got,
+                want.iter()
+                    .map(std::ffi::OsString::from)
+                    .collect::<Vec<_>>(),
+                "for {given:?}"
+            );
+        }
+    }
+}

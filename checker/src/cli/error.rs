@@ -1,0 +1,117 @@
+//! What the command line says when it cannot go on. Here alone errors become prose.
+
+use std::io;
+use std::path::PathBuf;
+
+use miette::{Diagnostic, NamedSource, SourceSpan};
+
+use crate::cluster::ConnectError;
+use crate::reference::ReferenceError;
+
+/// Why pullcheck could not run.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub(super) enum CliError {
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Reference(Box<NoReference>),
+    #[error("`{text}` is not a platform")]
+    #[diagnostic(
+        code(pullcheck::platform),
+        help("write OS/ARCH or OS/ARCH/VARIANT, as linux/arm64")
+    )]
+    Platform { text: String },
+    #[error("`{text}` is not the address of a DNS server")]
+    #[diagnostic(
+        code(pullcheck::dns),
+        help("write ADDRESS or ADDRESS:PORT, as 10.0.0.10:53")
+    )]
+    Dns { text: String },
+    #[error("`{text}` is not the address of Azure Resource Manager")]
+    #[diagnostic(
+        code(pullcheck::arm),
+        help("write https://HOST, as {}", crate::world::Arm::PUBLIC)
+    )]
+    ArmEndpoint { text: String },
+    #[error("{} cannot be read", path.display())]
+    #[diagnostic(code(pullcheck::file))]
+    File { path: PathBuf, source: io::Error },
+    #[error("{} holds no certificate", path.display())]
+    #[diagnostic(
+        code(pullcheck::ca),
+        help("PEM is wanted: a block between BEGIN CERTIFICATE and END CERTIFICATE")
+    )]
+    NoCertificate { path: PathBuf },
+    #[error("no cluster can be reached")]
+    #[diagnostic(
+        code(pullcheck::kubeconfig),
+        help("`pullcheck image REF` and `pullcheck explain MESSAGE` need no cluster")
+    )]
+    Cluster { source: ConnectError },
+    #[error("there is no cause `{id}`")]
+    #[diagnostic(code(pullcheck::cause))]
+    NoCause {
+        id: String,
+        #[help]
+        help: String,
+    },
+    #[error("the lines cannot be read or written")]
+    #[diagnostic(code(pullcheck::jsonl))]
+    Lines { source: io::Error },
+    #[error("the network cannot be used: {why}")]
+    #[diagnostic(code(pullcheck::network))]
+    Network { why: String },
+    #[error("standard input cannot be read")]
+    #[diagnostic(code(pullcheck::stdin))]
+    Stdin { source: io::Error },
+    #[error("standard output cannot be written")]
+    #[diagnostic(code(pullcheck::stdout))]
+    Stdout { source: io::Error },
+    #[error("the runtime cannot be started")]
+    #[diagnostic(code(pullcheck::runtime))]
+    Runtime { source: io::Error },
+    #[error("interrupted")]
+    #[diagnostic(code(pullcheck::interrupted))]
+    Interrupted,
+}
+
+/// A text that is not an image reference, shown with the place.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+#[error("this is not an image reference: {rule}")]
+#[diagnostic(code(pullcheck::reference))]
+pub(super) struct NoReference {
+    rule: String,
+    #[help]
+    help: Option<String>,
+    #[source_code]
+    text: NamedSource<String>,
+    #[label("here")]
+    at: SourceSpan,
+}
+
+impl CliError {
+    /// The rule, the place, and a correction where there is one. The text is shown escaped.
+    pub(super) fn reference(error: &ReferenceError) -> Self {
+        let mut shown = String::new();
+        let mut start = None;
+        for (at, character) in error.text().char_indices().take(200) {
+            if at >= error.offset() && start.is_none() {
+                start = Some(shown.len());
+            }
+            if character.is_control() {
+                shown.extend(character.escape_default());
+            } else {
+                shown.push(character);
+            }
+        }
+        let start = start.unwrap_or(shown.len());
+        let length = usize::from(start < shown.len());
+        Self::Reference(Box::new(NoReference {
+            rule: error.to_string(),
+            help: error
+                .correction()
+                .map(|text| format!("did you mean `{text}`?")),
+            text: NamedSource::new("image", shown),
+            at: (start, length).into(),
+        }))
+    }
+}

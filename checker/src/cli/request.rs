@@ -1,0 +1,224 @@
+//! From typed arguments to a world and a checked request. Secrets come from files and standard input.
+
+use std::io::Read;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+
+use super::args::{AzureAccess, ClusterTarget, ImageTarget, Network};
+use super::error::CliError;
+use super::net::{RealNet, SystemClock};
+use crate::check::{Request, Settings};
+use crate::evidence::Platform;
+use crate::keyring::{Credential, Secret};
+use crate::reference::Reference;
+use crate::world::{Arm, FixedToken, Place, Trust, Vantage, World};
+
+const CA_LIMIT: u64 = 4 * 1024 * 1024;
+const SECRET_LIMIT: u64 = 64 * 1024;
+
+pub(super) fn image(target: &ImageTarget) -> Result<(World, Request, Settings), CliError> {
+    let reference =
+        Reference::parse(&target.reference).map_err(|error| CliError::reference(&error))?;
+    let mut settings = settings(&target.network);
+    settings.platform = target
+        .platform
+        .as_deref()
+        .map(platform)
+        .transpose()?
+        .or_else(|| Some(own_platform()));
+    let world = world(&target.network)?;
+    if let Some(user) = &target.username {
+        let mut password = String::new();
+        let read = std::io::stdin()
+            .lock()
+            .take(SECRET_LIMIT)
+            .read_to_string(&mut password);
+        read.map_err(|source| CliError::Stdin { source })?;
+        settings.credential = Some(Credential::basic(
+            user,
+            password.trim_end_matches(['\r', '\n']),
+        ));
+    }
+    Ok((world, Request::Image(reference), settings))
+}
+
+pub(super) async fn cluster(
+    target: &ClusterTarget,
+    request: impl FnOnce(String, String) -> Request,
+) -> Result<(World, Request, Settings), CliError> {
+    let settings = settings(&target.network);
+    let mut world = world(&target.network)?;
+    if let Some(arm) = arm(&target.azure)? {
+        world = world.with_arm(arm);
+    }
+    // Kube's TLS takes the process's provider; ours is passed explicitly everywhere else.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let connected =
+        crate::cluster::connect(target.kubeconfig.as_deref(), target.context.as_deref()).await;
+    let (client, namespace) = connected.map_err(|source| CliError::Cluster { source })?;
+    let namespace = target.namespace.clone().unwrap_or(namespace);
+    Ok((
+        world.with_cluster(client),
+        request(namespace, target.name.clone()),
+        settings,
+    ))
+}
+
+fn settings(network: &Network) -> Settings {
+    Settings {
+        plain_http: network.plain_http,
+        ..Settings::default()
+    }
+}
+
+fn world(network: &Network) -> Result<World, CliError> {
+    let extra = network
+        .ca
+        .as_deref()
+        .map(certificates)
+        .transpose()?
+        .unwrap_or_default();
+    let server = network.dns.as_deref().map(server).transpose()?;
+    let net = RealNet::new(server).map_err(|error| CliError::Network {
+        why: error.to_string(),
+    })?;
+    let place = Place::new(
+        Vantage::Workstation,
+        Arc::new(net),
+        Trust::Platform { extra },
+    );
+    Ok(World::new(Arc::new(SystemClock), place))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CliError> {
+    let bytes = read(path, CA_LIMIT)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    match found {
+        Ok(list) if !list.is_empty() => Ok(list),
+        _ => Err(CliError::NoCertificate { path: path.into() }),
+    }
+}
+
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, CliError> {
+    let mut bytes = Vec::new();
+    let opened =
+        std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
+    opened.map_err(|source| CliError::File {
+        path: path.into(),
+        source,
+    })?;
+    Ok(bytes)
+}
+
+fn server(text: &str) -> Result<SocketAddr, CliError> {
+    let alone = || {
+        text.parse::<IpAddr>()
+            .ok()
+            .map(|address| SocketAddr::new(address, 53))
+    };
+    text.parse()
+        .ok()
+        .or_else(alone)
+        .ok_or_else(|| CliError::Dns { text: text.into() })
+}
+
+fn arm(access: &AzureAccess) -> Result<Option<Arm>, CliError> {
+    let Some(path) = &access.arm_token_file else {
+        return Ok(None);
+    };
+    let token = String::from_utf8_lossy(&read(path, SECRET_LIMIT)?)
+        .trim()
+        .to_owned();
+    let mut arm = Arm::new(Arc::new(FixedToken(Secret::new(token))));
+    if let Some(text) = &access.arm_endpoint {
+        let wrong = || CliError::ArmEndpoint { text: text.clone() };
+        let endpoint: http::Uri = text.parse().map_err(|_| wrong())?;
+        let plain = endpoint
+            .path_and_query()
+            .is_none_or(|path| path.as_str() == "/");
+        if !matches!(endpoint.scheme_str(), Some("https" | "http"))
+            || endpoint.host().is_none()
+            || !plain
+        {
+            return Err(wrong());
+        }
+        arm = arm.with_endpoint(endpoint);
+    }
+    Ok(Some(arm))
+}
+
+fn platform(text: &str) -> Result<Platform, CliError> {
+    let parts: Vec<&str> = text.split('/').collect();
+    let named = |part: &str| {
+        !part.is_empty()
+            && part.len() < 32
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    };
+    match parts.as_slice() {
+        [os, architecture] if named(os) && named(architecture) => {
+            Ok(Platform::new(os, architecture))
+        }
+        [os, architecture, variant] if named(os) && named(architecture) && named(variant) => {
+            Ok(Platform {
+                variant: Some((*variant).into()),
+                ..Platform::new(os, architecture)
+            })
+        }
+        _ => Err(CliError::Platform { text: text.into() }),
+    }
+}
+
+/// What this machine would choose, in Go's words; images are for Linux wherever the tool runs.
+fn own_platform() -> Platform {
+    let architecture = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        "powerpc64" => "ppc64le",
+        other => other,
+    };
+    Platform::linux(architecture)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn platforms() {
+        for (text, want) in [
+            ("linux/arm64", Some("linux/arm64")),
+            ("linux/arm/v7", Some("linux/arm/v7")),
+        ] {
+            assert_eq!(
+                platform(text).ok().map(|one| one.to_string()).as_deref(),
+                want
+            );
+        }
+        for text in ["", "linux", "linux/", "Linux/AMD64", "a/b/c/d"] {
+            assert!(platform(text).is_err(), "for {text:?}");
+        }
+    }
+
+    #[test]
+    fn dns_servers() {
+        assert_eq!(
+            server("10.0.0.10").ok().map(|at| at.to_string()).as_deref(),
+            Some("10.0.0.10:53")
+        );
+        assert_eq!(
+            server("[::1]:5353")
+                .ok()
+                .map(|at| at.to_string())
+                .as_deref(),
+            Some("[::1]:5353")
+        );
+        assert!(server("dns.example").is_err());
+    }
+}

@@ -1,0 +1,299 @@
+//! One line a fact.
+
+use crate::evidence::{Fact, HttpFailure, Refusal, Role, Seen, TlsFailure};
+
+/// How a fact ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    Ok,
+    Fail,
+    /// Neither: said for the record.
+    Note,
+}
+
+/// The mark and the words of a fact; none for what only counts.
+pub(super) fn line(fact: &Fact) -> Option<(Mark, String)> {
+    let host = fact
+        .endpoint
+        .as_ref()
+        .map(|endpoint| endpoint.authority.to_string())
+        .unwrap_or_default();
+    let at = match fact.endpoint.as_ref().map(|endpoint| endpoint.role) {
+        None | Some(Role::Registry) => String::new(),
+        Some(_) => format!(" at {host}"),
+    };
+    let who = fact
+        .identity
+        .as_ref()
+        .map(|who| format!(" as {who}"))
+        .unwrap_or_default();
+    Some(match &fact.seen {
+        Seen::Resolved {
+            addresses,
+            aliases,
+            server,
+        } => {
+            let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            let via = aliases
+                .last()
+                .map(|alias| format!(" through {alias}"))
+                .unwrap_or_default();
+            let server = server
+                .as_ref()
+                .map(|server| format!(" (asked {server})"))
+                .unwrap_or_default();
+            (
+                Mark::Ok,
+                format!("{host} is {}{via}{server}", list.join(", ")),
+            )
+        }
+        Seen::DnsFailed { error } => {
+            let server = error
+                .server()
+                .map(|server| format!(" (asked {server})"))
+                .unwrap_or_default();
+            (Mark::Fail, format!("{host}: {error}{server}"))
+        }
+        Seen::Connected { address } => (Mark::Ok, format!("{address} accepts")),
+        Seen::DialFailed { address, error } => (Mark::Fail, format!("{address}: {error}")),
+        Seen::TlsEstablished { version, chain, .. } => {
+            let issuer = chain
+                .first()
+                .map(|one| format!(", certificate by {}", one.issuer))
+                .unwrap_or_default();
+            (Mark::Ok, format!("{version}{issuer}"))
+        }
+        Seen::TlsFailed { reason, .. } => (Mark::Fail, format!("{host}: {}", tls(reason))),
+        Seen::PlainHttp => (Mark::Note, "plain HTTP, without TLS".into()),
+        Seen::Pinged {
+            status,
+            unlike_a_registry,
+            ..
+        } => match unlike_a_registry {
+            Some(text) => (
+                Mark::Fail,
+                format!("GET /v2/: {status}, unlike a registry: {text}"),
+            ),
+            None if matches!(status, 200 | 401) => (Mark::Ok, format!("GET /v2/: {status}")),
+            None => (Mark::Fail, format!("GET /v2/: {status}")),
+        },
+        Seen::HttpFailed {
+            method,
+            path,
+            reason,
+        } => (Mark::Fail, format!("{method} {path}{at}: {}", http(reason))),
+        Seen::Waited { status, waited, .. } => (
+            Mark::Note,
+            format!(
+                "{status}: waited {} s as the server asked",
+                waited.as_secs()
+            ),
+        ),
+        Seen::Redirected { status, to } => (Mark::Ok, format!("{status}: sent on to {to}")),
+        Seen::RedirectRefused { to, why } => {
+            (Mark::Fail, format!("not followed to {to} ({why:?})"))
+        }
+        Seen::CredentialPassedOver { source, key, why } => (
+            Mark::Note,
+            format!("{source} passed over: key `{key}` ({why:?})"),
+        ),
+        Seen::CredentialOrder { order } if order.is_empty() => (
+            Mark::Note,
+            "no credential matches: one anonymous attempt".into(),
+        ),
+        Seen::CredentialOrder { order } => {
+            let list: Vec<String> = order.iter().map(ToString::to_string).collect();
+            (
+                Mark::Note,
+                format!("would be tried: {}", list.join(", then ")),
+            )
+        }
+        Seen::Challenged { realm, .. } => (
+            Mark::Ok,
+            realm.as_ref().map_or_else(
+                || "asks for a sign-in".into(),
+                |realm| format!("sends to {realm}"),
+            ),
+        ),
+        Seen::ChallengeUnusable { text } => (
+            Mark::Fail,
+            format!("a challenge that cannot be used: {text}"),
+        ),
+        Seen::CredentialWithheld { from, why } => (
+            Mark::Fail,
+            format!("credential not given to {from} ({why:?})"),
+        ),
+        Seen::TokenGranted { scope, .. } => (Mark::Ok, format!("token for {scope}{who}")),
+        Seen::TokenRefused { refusal, .. } => {
+            (Mark::Fail, format!("no token{who}: {}", refused(refusal)))
+        }
+        Seen::TokenUnreadable { text } => (Mark::Fail, format!("no token in the answer: {text}")),
+        Seen::AuthorizationRefused { refusal, .. } => {
+            (Mark::Fail, format!("refused{who}: {}", refused(refusal)))
+        }
+        Seen::IdentityToken { object_id, .. } => (
+            Mark::Ok,
+            format!(
+                "the node's identity is {}",
+                object_id
+                    .as_deref()
+                    .unwrap_or("known to the metadata service")
+            ),
+        ),
+        Seen::IdentityTokenRefused { refusal, .. } => (
+            Mark::Fail,
+            format!("no identity for the node: {}", refused(refusal)),
+        ),
+        Seen::ExchangeGranted { .. } => (Mark::Ok, "the registry takes the node's identity".into()),
+        Seen::ExchangeRefused { refusal } => (
+            Mark::Fail,
+            format!(
+                "the registry refuses the node's identity: {}",
+                refused(refusal)
+            ),
+        ),
+        Seen::ManifestFound(seen) => {
+            let kind = serde_json::to_value(seen.kind)
+                .ok()
+                .and_then(|kind| kind.as_str().map(str::to_owned))
+                .unwrap_or_default();
+            (
+                Mark::Ok,
+                format!("{} {}: found ({kind})", seen.method, seen.target),
+            )
+        }
+        Seen::ManifestRefused {
+            method,
+            target,
+            refusal,
+        } => (
+            Mark::Fail,
+            format!("{method} {target}{who}: {}", refused(refusal)),
+        ),
+        Seen::ManifestUnusable {
+            target,
+            media_type,
+            text,
+        } => (Mark::Fail, format!("{target} is {media_type}: {text}")),
+        Seen::DigestMismatch { expected, got } => {
+            (Mark::Fail, format!("{got} came instead of {expected}"))
+        }
+        Seen::Tags {
+            count,
+            complete,
+            listed,
+            nearest,
+        } => {
+            let more = if *complete { "" } else { " or more" };
+            let has = if *listed {
+                "the wanted one among them"
+            } else {
+                "the wanted one not among them"
+            };
+            let near: Vec<&str> = nearest.iter().take(3).map(|tag| &**tag).collect();
+            let near = if near.is_empty() || *listed {
+                String::new()
+            } else {
+                format!("; nearest: {}", near.join(", "))
+            };
+            (Mark::Note, format!("{count}{more} tags, {has}{near}"))
+        }
+        Seen::TagsRefused { refusal } => (Mark::Note, format!("tag list: {}", refused(refusal))),
+        Seen::PlatformChosen { wanted, .. } => (Mark::Ok, format!("an image for {wanted}")),
+        Seen::PlatformMissing { wanted, available } => {
+            let list: Vec<String> = available.iter().map(ToString::to_string).collect();
+            (
+                Mark::Fail,
+                format!("nothing for {wanted}; there is {}", list.join(", ")),
+            )
+        }
+        Seen::ConfigRead { platform, layers } => (
+            Mark::Ok,
+            format!("configuration: {platform}, {layers} layers"),
+        ),
+        Seen::BlobReachable { size, host, .. } => (Mark::Ok, format!("{size} bytes at {host}")),
+        Seen::BlobRefused {
+            digest,
+            host,
+            refusal,
+            ..
+        } => (
+            Mark::Fail,
+            format!("{digest} at {host}: {}", refused(refusal)),
+        ),
+        Seen::SizeMismatch {
+            digest,
+            expected,
+            got,
+            ..
+        } => (
+            Mark::Fail,
+            format!("{digest}: {got} bytes instead of {expected}"),
+        ),
+        Seen::RequestsPerPull(requests) => (
+            Mark::Note,
+            format!(
+                "one pull is {} reads and {} token requests",
+                requests.reads(),
+                requests.tokens
+            ),
+        ),
+        _ => return None,
+    })
+}
+
+fn refused(refusal: &Refusal) -> String {
+    let code = refusal
+        .codes
+        .first()
+        .map(|code| format!(" {code}"))
+        .unwrap_or_default();
+    let said = if refusal.message.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", refusal.message)
+    };
+    let wait = refusal
+        .retry_after
+        .map(|wait| format!(", Retry-After {} s", wait.as_secs()))
+        .unwrap_or_default();
+    format!("{}{code}{said}{wait}", refusal.status)
+}
+
+fn tls(reason: &TlsFailure) -> String {
+    match reason {
+        TlsFailure::Expired { not_after, .. } => not_after.map_or_else(
+            || "the certificate has ended".into(),
+            |end| format!("the certificate ended on {end}"),
+        ),
+        TlsFailure::NotYetValid { .. } => "the certificate has not begun".into(),
+        TlsFailure::UnknownIssuer => "signed by nobody who is trusted here".into(),
+        TlsFailure::NameMismatch => "the certificate is for other names".into(),
+        TlsFailure::Revoked => "the certificate was revoked".into(),
+        TlsFailure::PlainHttp => "answers plain HTTP".into(),
+        TlsFailure::ClientCertificateRequired => "wants a client certificate".into(),
+        TlsFailure::VersionRefused => "no TLS version in common".into(),
+        TlsFailure::Timeout { received } => {
+            format!("no whole handshake in time, {received} bytes came")
+        }
+        TlsFailure::Reset { received } => format!("reset after {received} bytes"),
+        TlsFailure::Closed { received } => format!("closed after {received} bytes"),
+        TlsFailure::BadCertificate { text }
+        | TlsFailure::Alert { text }
+        | TlsFailure::Other { text } => text.to_string(),
+    }
+}
+
+fn http(reason: &HttpFailure) -> String {
+    match reason {
+        HttpFailure::Timeout => "no answer in time".into(),
+        HttpFailure::BodyStalled { received } => format!("stalled after {received} bytes"),
+        HttpFailure::Reset { received } => format!("reset after {received} bytes"),
+        HttpFailure::Closed { received } => format!("closed after {received} bytes"),
+        HttpFailure::TooLarge { limit } => format!("more than {limit} bytes"),
+        HttpFailure::TooManyRedirects => "too many redirects".into(),
+        HttpFailure::BadRedirect { location } => format!("redirect to {location}"),
+        HttpFailure::NoConnection => "no connection".into(),
+        HttpFailure::Malformed { text } | HttpFailure::Other { text } => text.to_string(),
+    }
+}

@@ -1,0 +1,208 @@
+//! The built binary: exit codes, streams, and what it says about bad input.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn run_as(program: &str, arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = Command::new(program)
+        .args(arguments)
+        .env_remove("COLUMNS")
+        .env_remove("KUBECONFIG")
+        .env("HOME", "/nonexistent")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary was built");
+    // A command that does not read it may be gone already.
+    let _ = child.stdin.take().expect("piped").write_all(input);
+    child.wait_with_output().expect("it ends")
+}
+
+fn run(arguments: &[&str], input: &[u8]) -> Output {
+    run_as(env!("CARGO_BIN_EXE_pullcheck"), arguments, input)
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn references_that_are_none_name_the_rule() {
+    let long = "a".repeat(300);
+    let digest = "registry.example/a@sha256:00";
+    let table = [
+        ("Foo/Bar", "lower case"),
+        ("", "empty"),
+        (long.as_str(), "at most"),
+        ("registry.example/a\u{7}b:1", "control characters"),
+        (digest, "digest"),
+    ];
+    for (text, rule) in table {
+        let output = run(&["image", text], b"");
+        let said = err(&output).replace(['\n', '│'], " ");
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(output.status.code(), Some(2), "for {text:?}: {said}");
+        assert!(
+            said.contains(rule),
+            "for {text:?} expected {rule:?}: {said}"
+        );
+        assert!(
+            out(&output).is_empty(),
+            "nothing on standard output for {text:?}"
+        );
+        assert!(
+            !said.contains('\u{7}'),
+            "control characters are escaped: {said:?}"
+        );
+    }
+}
+
+#[test]
+fn usage_errors_are_two() {
+    let table: &[&[&str]] = &[
+        &["nonsense"],
+        &["image"],
+        &["image", "r.test/a", "--username", "u"],
+        &["image", "r.test/a", "--platform", "Linux"],
+        &["image", "r.test/a", "--dns", "dns.example"],
+        &["image", "r.test/a", "--ca", "/nonexistent/ca.pem"],
+        &["causes", "tag-not-fund"],
+        &["pod", "p", "--kubeconfig", "/nonexistent/config"],
+        &["pod", "p", "--arm-endpoint", "https://x"],
+        &["pod", "p", "--arm-token-file", "/nonexistent/token"],
+    ];
+    for arguments in table {
+        let output = run(arguments, b"");
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "for {arguments:?}: {}",
+            err(&output)
+        );
+        assert!(
+            out(&output).is_empty() && !err(&output).is_empty(),
+            "for {arguments:?}"
+        );
+    }
+    assert!(
+        err(&run(&["causes", "tag-not-fund"], b"")).contains("tag-not-found"),
+        "the nearest id is named"
+    );
+}
+
+#[test]
+fn help_documents_the_exit_codes() {
+    let output = run(&["--help"], b"");
+    let page = out(&output);
+    assert_eq!(output.status.code(), Some(0));
+    for line in [
+        "0    pullable",
+        "1    blocked",
+        "2    the command line",
+        "3    undetermined",
+        "130  interrupted",
+    ] {
+        assert!(page.contains(line), "no {line:?} in {page}");
+    }
+    assert_eq!(run(&["--version"], b"").status.code(), Some(0));
+}
+
+#[test]
+fn the_plugin_is_the_same_program() {
+    let output = run_as(env!("CARGO_BIN_EXE_kubectl-pullcheck"), &["--help"], b"");
+    assert!(
+        out(&output).contains("Usage: kubectl pullcheck"),
+        "{}",
+        out(&output)
+    );
+}
+
+#[test]
+fn messages_are_explained() {
+    let message = "Failed to pull image \"r.example/a:1\": rpc error: code = NotFound desc = failed to pull and unpack \
+                   image \"r.example/a:1\": failed to resolve image: r.example/a:1: not found";
+    let text = run(&["explain", message], b"");
+    assert_eq!(text.status.code(), Some(0));
+    assert!(out(&text).starts_with("tag-not-found"), "{}", out(&text));
+    let json: Value = serde_json::from_str(&out(&run(
+        &["explain", "-", "--output", "json"],
+        message.as_bytes(),
+    )))
+    .expect("JSON");
+    assert_eq!(
+        (&json["schema"], &json["clue"]),
+        (&"pullcheck.explain/1".into(), &"tag-not-found".into())
+    );
+    let line = serde_json::json!({"id": 7, "message": message}).to_string();
+    let lines = run(
+        &["explain", "--jsonl"],
+        format!("{line}\n\n{line}\n").as_bytes(),
+    );
+    let answers: Vec<Value> = out(&lines)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(answers.len(), 2);
+    assert!(
+        answers
+            .iter()
+            .all(|one| one["id"] == 7 && one["clue"] == "tag-not-found"),
+        "{answers:?}"
+    );
+}
+
+#[test]
+fn causes_are_listed_and_described() {
+    let list = out(&run(&["causes"], b""));
+    assert_eq!(list.lines().count(), pullcheck::cause::Cause::ALL.len());
+    let one = out(&run(&["causes", "firewall-drop"], b""));
+    assert!(one.starts_with("firewall-drop (at tcp)"), "{one}");
+    let json: Value =
+        serde_json::from_str(&out(&run(&["causes", "-o", "json"], b""))).expect("JSON");
+    assert_eq!(
+        json["causes"].as_array().map(Vec::len),
+        Some(pullcheck::cause::Cause::ALL.len())
+    );
+}
+
+#[test]
+fn a_closed_pipe_is_quiet() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pullcheck"))
+        .args(["causes", "-o", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary was built");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert!(err(&output).is_empty(), "{}", err(&output));
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn an_image_that_nobody_serves() {
+    // A port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .expect("a free port")
+        .local_addr()
+        .expect("bound")
+        .port();
+    let image = format!("127.0.0.1:{port}/a:1");
+    let output = run(&["image", &image, "--output", "json"], b"");
+    let report: Value = serde_json::from_str(&out(&output)).expect("JSON");
+    assert_eq!(report["schema"], "pullcheck.report/1");
+    assert_eq!(report["cause"], "tcp-refused", "{report:#}");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        err(&output).is_empty(),
+        "no progress without a terminal: {}",
+        err(&output)
+    );
+}
