@@ -50,7 +50,7 @@ pub(super) fn version(api: &Api) -> Value {
     json!({
         "major": "1",
         "minor": minor.to_string(),
-        "gitVersion": format!("v1.{minor}.0"),
+        "gitVersion": api.version(),
         "gitCommit": "0000000000000000000000000000000000000000",
         "gitTreeState": "clean",
         "buildDate": "2026-01-01T00:00:00Z",

@@ -45,6 +45,7 @@ use crate::store::Store;
 pub struct Api {
     store: Store,
     minor: u32,
+    patch: u32,
     access: Access,
     names: Arc<Mutex<Generator>>,
 }
@@ -55,6 +56,7 @@ impl Api {
         Self {
             store,
             minor,
+            patch: 0,
             access: Access::default(),
             names: Arc::new(Mutex::new(seed.generator("api/names"))),
         }
@@ -67,6 +69,12 @@ impl Api {
             access,
             ..self.clone()
         }
+    }
+
+    /// The same server with a patch release in its version.
+    #[must_use]
+    pub fn with_patch(self, patch: u32) -> Self {
+        Self { patch, ..self }
     }
 
     /// The store behind it.
@@ -87,6 +95,11 @@ impl Api {
     /// The HTTP service.
     pub fn router(&self) -> Router {
         serve::router(self.clone())
+    }
+
+    /// The version it claims to be: `v1.36.2`.
+    pub fn version(&self) -> String {
+        format!("v1.{}.{}", self.minor, self.patch)
     }
 
     fn suffix(&self) -> String {

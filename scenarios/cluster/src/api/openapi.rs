@@ -96,7 +96,7 @@ fn document(api: &Api, group: &str) -> Response {
     }
     let body = json!({
         "openapi": "3.0.0",
-        "info": { "title": "Kubernetes", "version": format!("v1.{}.0", api.minor()) },
+        "info": { "title": "Kubernetes", "version": api.version() },
         "paths": paths,
         "components": { "schemas": {} }
     });

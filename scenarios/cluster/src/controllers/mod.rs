@@ -1,1 +1,58 @@
-//! Room: controllers.
+//! The controllers: what turns a Deployment into pods on nodes, and cleans up after them.
+//!
+//! Each is a synchronous `sync` of one object, run by one loop: changes of the watched kinds mark
+//! objects, marked objects are synced in order, and a sync may ask to be called again later. Nothing
+//! polls: while nothing changes and nothing is due, no controller runs.
+
+mod daemonset;
+mod deployment;
+mod feed;
+mod garbage;
+mod namespace;
+mod object;
+mod recorder;
+mod replicaset;
+mod scheduler;
+#[cfg(test)]
+mod tests;
+mod work;
+
+use tokio::task::JoinSet;
+
+use crate::api::Api;
+use crate::clock::Seed;
+
+/// Gives a namespace its service account at once, without waiting for the controller.
+pub(crate) fn furnish(api: &Api, namespace: &str) {
+    namespace::Namespaces::new(api.clone()).furnish(namespace);
+}
+
+/// Starts every controller on the current runtime; they end when the set is dropped.
+pub fn start(api: &Api, seed: Seed) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(work::run(
+        api.store().clone(),
+        namespace::Namespaces::new(api.clone()),
+    ));
+    tasks.spawn(work::run(
+        api.store().clone(),
+        deployment::Deployments::new(api.clone()),
+    ));
+    tasks.spawn(work::run(
+        api.store().clone(),
+        replicaset::ReplicaSets::new(api.clone()),
+    ));
+    tasks.spawn(work::run(
+        api.store().clone(),
+        daemonset::DaemonSets::new(api.clone()),
+    ));
+    tasks.spawn(work::run(
+        api.store().clone(),
+        scheduler::Scheduler::new(api.clone(), seed),
+    ));
+    tasks.spawn(work::run(
+        api.store().clone(),
+        garbage::Garbage::new(api.clone()),
+    ));
+    tasks
+}

@@ -355,7 +355,7 @@ impl Store {
         self.lock().uids.uid()
     }
 
-    fn bell(&self, kind: Kind) -> Arc<Notify> {
+    pub(crate) fn bell(&self, kind: Kind) -> Arc<Notify> {
         self.shared
             .bells
             .get(&kind)
@@ -488,11 +488,12 @@ fn set_type(kind: Kind, object: &mut Value) {
     }
 }
 
+/// Whether something holds an object back; namespaces have a list of their own in their spec.
 fn has_finalizers(object: &Value) -> bool {
-    object
-        .pointer("/metadata/finalizers")
-        .and_then(Value::as_array)
-        .is_some_and(|finalizers| !finalizers.is_empty())
+    ["/metadata/finalizers", "/spec/finalizers"]
+        .into_iter()
+        .filter_map(|path| object.pointer(path)?.as_array())
+        .any(|finalizers| !finalizers.is_empty())
 }
 
 /// Deleted, no time left, and nobody holds it any more.
@@ -509,7 +510,7 @@ fn settle(kind: Kind, name: &str, current: &Value, wanted: &mut Value) -> Result
     let old = current.get("metadata").and_then(Value::as_object);
     let old_text = |field: &str| old.map(|old| text(old, field)).unwrap_or_default();
     let old_value = |field: &str| old.and_then(|old| old.get(field)).cloned();
-    let spec_changed = current.get("spec") != wanted.get("spec");
+    let spec_changed = spec_changed(kind, current, wanted);
     let meta = metadata_mut(wanted)?;
     let version = text(meta, "resourceVersion");
     if !version.is_empty() && version != "0" && version != old_text("resourceVersion") {
@@ -550,4 +551,20 @@ fn settle(kind: Kind, name: &str, current: &Value, wanted: &mut Value) -> Result
         meta.insert("generation".into(), (generation.unwrap_or(0) + 1).into());
     }
     Ok(())
+}
+
+/// Whether a write counts as a change of the spec. Binding a pod to a node does not.
+fn spec_changed(kind: Kind, current: &Value, wanted: &Value) -> bool {
+    let (old, new) = (current.get("spec"), wanted.get("spec"));
+    if kind != Kind::Pod || old == new {
+        return old != new;
+    }
+    let unbound = |spec: Option<&Value>| {
+        let mut spec = spec.cloned().unwrap_or_default();
+        if let Some(spec) = spec.as_object_mut() {
+            spec.shift_remove("nodeName");
+        }
+        spec
+    };
+    unbound(old) != unbound(new)
 }

@@ -47,6 +47,10 @@ async fn a_stale_write_is_a_conflict_and_an_equal_one_is_none() {
     let first = store.create(Kind::Pod, pod("web")).unwrap();
     let mut second = first.clone();
     second["spec"]["nodeName"] = "node-1".into();
+    let bound = store.replace(Kind::Pod, second).unwrap();
+    assert_eq!(bound["metadata"]["generation"], 1, "binding is no change");
+    let mut second = bound;
+    second["spec"]["activeDeadlineSeconds"] = 5.into();
     let second = store.replace(Kind::Pod, second).unwrap();
     assert_eq!(second["metadata"]["generation"], 2);
     let error = store.replace(Kind::Pod, first.clone()).unwrap_err();
