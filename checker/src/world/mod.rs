@@ -5,6 +5,8 @@
 //! and nothing else, so a simulation implements two functions and gets the whole checker. TLS and HTTP run
 //! above the seam. Monotonic time is tokio's; wall time comes from the [`WallClock`].
 
+pub mod real;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
