@@ -1,5 +1,6 @@
 //! The probe against the fake registry and against scripted servers, in virtual time and without sockets.
 
+mod azure;
 mod image;
 mod net;
 mod network;
