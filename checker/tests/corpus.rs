@@ -9,6 +9,7 @@
     reason = "a test may panic"
 )]
 
+use pullcheck::cause::Cause;
 use pullcheck::clue::Clue;
 use pullcheck::explain::{Explanation, explain};
 use serde_json::Value;
@@ -298,4 +299,116 @@ fn names_and_numbers_do_not_matter() {
     }
     assert!(changed > 600, "the swap does something: {changed}");
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+struct Recording {
+    id: String,
+    messages: Vec<String>,
+    clues: Vec<Clue>,
+    causes: Vec<Cause>,
+}
+
+fn recordings() -> Vec<Recording> {
+    let texts = |value: &Value| -> Vec<String> {
+        value
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|item| item.as_str().expect("a text").to_owned())
+            .collect()
+    };
+    include_str!("../corpus/observed.jsonl")
+        .lines()
+        .map(|line| {
+            let row: Value = serde_json::from_str(line).expect("a row is JSON");
+            Recording {
+                id: row["id"].as_str().expect("id").to_owned(),
+                messages: texts(&row["messages"]),
+                clues: texts(&row["clues"])
+                    .iter()
+                    .map(|id| Clue::from_id(id).expect("a clue"))
+                    .collect(),
+                causes: texts(&row["causes"])
+                    .iter()
+                    .map(|id| Cause::from_id(id).expect("a cause"))
+                    .collect(),
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn recordings_of_real_kubelets_are_read_as_they_are_labelled() {
+    let silent = [Clue::BackOffOnly, Clue::Unknown];
+    let mut wrong = String::new();
+    for recording in recordings() {
+        if recording.clues.is_empty() {
+            continue;
+        }
+        for message in &recording.messages {
+            let told = explain(message);
+            if !silent.contains(&told.clue) && !recording.clues.contains(&told.clue) {
+                let _ = writeln!(wrong, "{}: {} for {message:.300}", recording.id, told.clue);
+            }
+        }
+        // As kubectl prints them, all at once.
+        let mut rows = String::new();
+        for message in &recording.messages {
+            let _ = writeln!(
+                rows,
+                "  Warning  Failed  2m (x4 over 3m)  kubelet  {message}"
+            );
+        }
+        let told = explain(&rows);
+        if !recording.clues.contains(&told.clue) {
+            let _ = writeln!(wrong, "{}: {} for all", recording.id, told.clue);
+        }
+        if let Some(cause) = recording.causes.first()
+            && !told.causes.contains(cause)
+        {
+            let _ = writeln!(
+                wrong,
+                "{}: {cause} is not among {:?} of {}",
+                recording.id, told.causes, told.clue
+            );
+        }
+        if told.certain && !recording.clues.contains(&told.clue) {
+            let _ = writeln!(
+                wrong,
+                "{}: certain of {}, not {:?}",
+                recording.id, told.clue, recording.clues
+            );
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// A message that was cut may tell less, but what it is certain of must still be right.
+#[test]
+fn a_cut_message_is_not_certain_of_something_else() {
+    let mut asked = 0;
+    let mut wrong = String::new();
+    for row in rows() {
+        let whole = explain(&row.message);
+        for (end, _) in row.message.char_indices().step_by(5) {
+            let told = explain(&row.message[..end]);
+            asked += 1;
+            let right = told.clue == row.clue
+                || row.also.contains(&told.clue)
+                || whole.also.contains(&told.clue);
+            // Cut behind the name, a back-off is whole again.
+            let whole_again = told.clue == Clue::BackOffOnly && row.message[..end].ends_with('"');
+            if told.certain && !right && !whole_again {
+                let _ = writeln!(
+                    wrong,
+                    "{}: {} for {:?}",
+                    row.id,
+                    told.clue,
+                    &row.message[..end]
+                );
+            }
+        }
+    }
+    println!("{asked} cuts, {} certain and wrong", wrong.lines().count());
+    assert!(wrong.is_empty(), "{wrong:.6000}");
 }

@@ -32,6 +32,7 @@ pub(super) struct Split {
 
 /// Splits the stretch `start..end`.
 pub(super) fn split(lexed: &Lexed<'_>, start: usize, end: usize) -> Split {
+    super::steps::spend(end - start);
     let hits = |end: usize| {
         let from = lexed.hits.partition_point(|hit| hit.start < start);
         lexed
@@ -86,6 +87,12 @@ fn credentials<'h>(
     if starts.len() < 2 {
         return None;
     }
+    let list = text::slice(whole, 0, end).trim_end_matches(['"', ' ', '\n']);
+    let end = if list.ends_with(']') {
+        list.len() - 1
+    } else {
+        end
+    };
     Some(pieces(&starts, end, Role::Credential, 2))
 }
 
@@ -204,7 +211,7 @@ mod tests {
                 ),
                 (
                     Role::Credential,
-                    "failed to pull and unpack image \"a:1\": z]".into()
+                    "failed to pull and unpack image \"a:1\": z".into()
                 ),
             ]
         );

@@ -90,7 +90,16 @@ fn layer(
     let words = text::bounded(text::slice(lexed.text, start, end), LONGEST);
     let words =
         words.trim_matches(|c: char| c.is_whitespace() || matches!(c, ':' | ',' | ';' | '[' | '*'));
-    let words = words.trim_end_matches(['"', '(', '=']).trim_end();
+    let words = words.trim_end_matches(['(', '=', ' ']);
+    let words = if words.matches('"').count() % 2 == 1 {
+        words
+            .strip_suffix('"')
+            .or_else(|| words.strip_prefix('"'))
+            .unwrap_or(words)
+    } else {
+        words
+    };
+    let words = words.trim_end_matches(['(', '=', ' ', ':', ',']);
     if words.is_empty() || (who == Speaker::Unknown && !words.contains(char::is_alphanumeric)) {
         return None;
     }
@@ -130,8 +139,13 @@ fn layer(
         text: redact(words),
         reference: reference.map(|name| name.text.to_owned()),
         method: url.and_then(|url| url.method).map(str::to_ascii_uppercase),
-        url: url.map(|url| redact(text::slice(lexed.text, url.start, url.end))),
-        host: host.or_else(|| url.map(|url| url.host.to_owned())),
+        url: url.map(|url| {
+            redact(text::bounded(
+                text::slice(lexed.text, url.start, url.end),
+                LONGEST,
+            ))
+        }),
+        host: host.or_else(|| url.map(|url| text::bounded(url.host, 255).to_owned())),
         status: status.map(|status| status.code),
         code: by.and_then(|hit| code(lexed, hit, end)),
         attempt,

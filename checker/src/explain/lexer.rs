@@ -62,6 +62,7 @@ static LEXICON: LazyLock<Option<Lexicon>> = LazyLock::new(|| {
 /// Reads a text.
 pub(super) fn lex(message: &str) -> Lexed<'_> {
     let (spans, urls) = url::find(message);
+    super::steps::spend(message.len());
     let mut hits = Vec::new();
     let mut names: Vec<Named<'_>> = Vec::new();
     // The list of phrases is ours and builds (a test says so); without it nothing is recognised.
@@ -135,6 +136,7 @@ fn name_after(message: &str, end: usize) -> Option<Named<'_>> {
     let rest = text::bounded(rest, LONGEST);
     if let Some(quoted) = rest.strip_prefix(['"', '\'']) {
         let length = quoted.find(['"', '\'', '\n'])?;
+        super::steps::spend(length);
         let name = text::until(quoted, length);
         // Quotes may hold a whole error instead of a name.
         let is_name = !name.contains(": ") && name.split(' ').count() <= 2;
@@ -146,6 +148,7 @@ fn name_after(message: &str, end: usize) -> Option<Named<'_>> {
     let length = rest
         .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ')'))
         .unwrap_or(rest.len());
+    super::steps::spend(length);
     let name = text::until(rest, length).trim_end_matches([':', '.', ';']);
     let name = name.strip_prefix("docker://").map_or(name, |rest| {
         start += "docker://".len();
@@ -160,6 +163,7 @@ fn name_after(message: &str, end: usize) -> Option<Named<'_>> {
 /// Three digits that are an HTTP status by what stands around them.
 fn statuses(message: &str, spans: &[Span], hits: &[Hit]) -> Vec<Status> {
     let bytes = message.as_bytes();
+    super::steps::spend(bytes.len());
     let mut spans = spans.iter().peekable();
     let mut daemon = hits
         .iter()

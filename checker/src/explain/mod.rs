@@ -20,6 +20,7 @@ mod reading;
 mod redact;
 mod render;
 mod signal;
+mod steps;
 mod tail;
 mod text;
 mod url;
@@ -108,7 +109,7 @@ fn host_of(reading: &Reading<'_>) -> Option<String> {
     reading
         .host()
         .or_else(|| reading.registry())
-        .map(str::to_owned)
+        .map(|host| text::bounded(host, 255).to_owned())
 }
 
 /// The clue of a message, without the layers: for callers that only sort messages.
@@ -117,4 +118,86 @@ pub fn clue(message: &str) -> Clue {
     let stretches = paste::stretches(&cleaned);
     let lexed = lexer::lex(&cleaned);
     combine::lines(&lexed, &stretches).finding.clue
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Texts made to be slow: each is repeated to the wanted length.
+    const HOSTILE: &[&str] = &[
+        "\"",
+        "\\\"",
+        "\\\\\\\"",
+        "[",
+        "]",
+        "]): ",
+        "[[\"",
+        ": ",
+        "://",
+        "http://",
+        "https://a/?",
+        "image \"",
+        "image x",
+        "500 ",
+        "HTTP 500 ",
+        "API error (500) ",
+        "status 4",
+        "denied ",
+        "lookup ",
+        "dial tcp ",
+        "rpc error: code = ",
+        ", rpc error: code = ",
+        "[rpc error: code = ",
+        "(Mirrors also failed: [",
+        "errors occurred: * ",
+        "Trying to pull ",
+        "ping attempt failed with error",
+        "; artifact err: ",
+        "eyJ",
+        "token=",
+        "secret \"",
+        "\n",
+        "\nWarning  a  b  c  d",
+        "Warning  ",
+        "Jan 1 00:00:00 ",
+        "spec.",
+        "  ",
+        "é",
+        "failed to extract layer: ",
+        "Get \"https://a/v2/\": ",
+        "x509: certificate ",
+        "\u{1b}[",
+        "\\u00",
+    ];
+
+    #[test]
+    fn the_work_is_linear_whatever_the_text() {
+        for unit in HOSTILE {
+            let text = |length: usize| unit.repeat(length / unit.len());
+            let (short, long) = (text(1 << 13), text(1 << 17));
+            let steps = |text: &str| {
+                steps::count(|| {
+                    let _ = explain(text);
+                })
+            };
+            let (few, many) = (steps(&short), steps(&long));
+            assert!(
+                many <= 40 * long.len(),
+                "{unit:?}: {many} steps for {} bytes",
+                long.len()
+            );
+            assert!(
+                many <= 24 * few.max(1),
+                "{unit:?}: {few} steps became {many}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_text_beyond_the_bound_is_read_up_to_it() {
+        let mut text = "x".repeat(text::LIMIT);
+        text.push_str(": no such host");
+        assert_eq!(explain(&text).clue, Clue::Unknown);
+    }
 }

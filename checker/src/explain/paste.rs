@@ -13,6 +13,7 @@ pub(super) fn stretches(whole: &str) -> Vec<(usize, usize)> {
     let mut found: Vec<(usize, usize)> = Vec::new();
     let mut at = 0;
     for line in whole.split_inclusive('\n') {
+        super::steps::spend(line.len());
         let start = at;
         at += line.len();
         let message = opening(line);

@@ -40,6 +40,7 @@ impl<'t> Reading<'t> {
         let urls = within(&lexed.urls, start, end, |url| url.start);
         let names = within(&lexed.names, start, end, |name| name.start);
         let statuses: &[Status] = within(&lexed.statuses, start, end, |status| status.start);
+        super::steps::spend(end - start + hits.len());
         let mut signals = Signals::default();
         for hit in hits {
             signals.insert(hit.phrase.signal);

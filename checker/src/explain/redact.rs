@@ -67,6 +67,7 @@ static KEY_WORDS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
 
 /// The text without its secrets.
 pub(super) fn redact(words: &str) -> String {
+    super::steps::spend(words.len());
     let mut out = String::with_capacity(words.len());
     let (spans, _) = url::find(words);
     let mut at = 0;

@@ -58,6 +58,8 @@ pub(super) enum Signal {
     Authorize,
     /// An admission webhook speaks.
     Admission,
+    /// It refused.
+    AdmissionDenied,
     // Kubelet and reference.
     InvalidReference,
     NeverPull,
@@ -106,6 +108,7 @@ pub(super) enum Signal {
     Unauthorized,
     EcrExpired,
     TokenBad,
+    NoRealm,
     AzureIdentity,
     CredentialProvider,
     AddressDenied,
@@ -138,6 +141,8 @@ pub(super) enum Signal {
     Corrupt,
     Truncated,
     DiskFull,
+    /// An operating system's reason: `operation not permitted`.
+    SystemReason,
     Runtime,
     RuntimeWeak,
     Inspect,

@@ -12,6 +12,7 @@ pub(super) const LIMIT: usize = 1 << 20;
 /// The first [`LIMIT`] bytes with escapes undone; borrowed where there is nothing to undo.
 pub(super) fn clean(message: &str) -> Cow<'_, str> {
     let text = bounded(message, LIMIT);
+    super::steps::spend(text.len());
     if !text
         .bytes()
         .any(|b| b == b'\\' || b == b'\r' || b == b'\t' || b == 0x1b)

@@ -46,6 +46,7 @@ pub(super) fn find(message: &str) -> (Vec<Span>, Vec<Url<'_>>) {
     let mut spans = Vec::new();
     let mut urls = Vec::new();
     let mut from = 0;
+    super::steps::spend(message.len());
     while let Some(at) = text::from(message, from).find("://") {
         let colon = from + at;
         let scheme = scheme_before(message, colon);
@@ -95,6 +96,7 @@ fn end_of(message: &str, start: usize) -> usize {
             _ => {}
         }
     }
+    super::steps::spend(length);
     start
         + text::until(rest, length)
             .trim_end_matches([':', ',', '.', ';', '!', '?'])

@@ -66,13 +66,20 @@ pub(super) fn token_service(reading: &Reading<'_>) -> Option<Finding> {
         S::NotAuthorized,
         S::Unauthenticated,
     ]);
-    if reading.has(S::TokenBad) && !refused {
-        let also: &[Clue] = if reading.has(S::Html) {
-            &[Clue::ProxyFailed]
+    if reading.any(&[S::TokenBad, S::NoRealm]) && !refused {
+        let finding = Finding::sure(Clue::TokenServiceFailed, Stage::Token);
+        return Some(if reading.has(S::Html) {
+            finding.with(&[Clue::ProxyFailed])
+        } else if reading.has(S::NoRealm) {
+            // A challenge that names no token service: the registry wants something else.
+            Finding {
+                certain: false,
+                ..finding
+            }
+            .with(&[Clue::AuthRequiredNoCredentials, Clue::Unknown])
         } else {
-            &[Clue::AuthRequiredNoCredentials, Clue::Unknown]
-        };
-        return Some(Finding::sure(Clue::TokenServiceFailed, Stage::Token).with(also));
+            finding
+        });
     }
     if !asks_token {
         return None;
@@ -172,7 +179,7 @@ pub(super) fn permission(reading: &Reading<'_>) -> Option<Finding> {
     if reading.has(S::Unauthorized) && !reading.has(S::Denied) {
         return Some(bare_unauthorized(at));
     }
-    if reading.has(S::Denied) && !reading.any(&[S::Admission, S::Xml]) {
+    if reading.has(S::Denied) && !reading.any(&[S::Admission, S::AdmissionDenied, S::Xml]) {
         return Some(
             Finding::unsure(
                 Clue::PermissionDenied,

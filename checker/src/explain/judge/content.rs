@@ -17,7 +17,20 @@ pub(super) fn bytes(reading: &Reading<'_>) -> Option<Finding> {
         );
     }
     if reading.has(S::Corrupt) {
-        return Some(Finding::sure(Clue::BlobCorrupt, Stage::Blob));
+        let finding = Finding::sure(Clue::BlobCorrupt, Stage::Blob);
+        // containerd says what it checked: `manifest-sha256:…`, `layer-sha256:…`.
+        let of_manifest =
+            reading.text.contains("\"manifest-sha256:") || reading.text.contains("\"index-sha256:");
+        return Some(if of_manifest {
+            Finding {
+                certain: false,
+                stage: Stage::Manifest,
+                ..finding
+            }
+            .with(&[Clue::ManifestDigestNotFound])
+        } else {
+            finding
+        });
     }
     None
 }

@@ -117,7 +117,6 @@ const FAMILIES: &[Family] = &[
     node::unpack,
     network::unavailable,
     node::admission,
-    network::cut,
     node::retry,
 ];
 
@@ -136,6 +135,11 @@ pub(super) fn judge(reading: &Reading<'_>) -> Finding {
         {
             best = Some(finding);
         }
+    }
+    if best.as_ref().is_none_or(|best| best.weight < Weight::Hint)
+        && let Some(cut) = network::cut(reading)
+    {
+        best = Some(cut);
     }
     let Some(mut best) = best else {
         return Finding {

@@ -114,14 +114,9 @@ pub(super) fn scheme(reading: &Reading<'_>) -> Option<Finding> {
         return Some(Finding::sure(Clue::HttpsToHttp, Stage::Tls));
     }
     // A HEAD has no body to say why: 400 to a request in clear is what an HTTPS port answers.
-    let plain = reading.request.is_some_and(|url| {
-        url.plain
-            && matches!(
-                url.asked,
-                Asked::Ping | Asked::ManifestByTag | Asked::ManifestByDigest
-            )
-    });
-    (plain && reading.status == Some(400)).then(|| {
+    let resolves = matches!(reading.step(), Some(Stage::Ping | Stage::Manifest));
+    let in_clear = reading.request.is_none_or(|url| url.plain);
+    (resolves && in_clear && reading.status == Some(400)).then(|| {
         Finding::unsure(
             Clue::HttpsToHttp,
             Stage::Tls,
@@ -277,7 +272,8 @@ pub(super) fn waiting(reading: &Reading<'_>) -> Option<Finding> {
             &[Clue::ResponseTimeout],
         ));
     }
-    if reading.has(S::UnexpectedEof) {
+    // Behind a status only the body's end was lost.
+    if reading.has(S::UnexpectedEof) && reading.status.is_none() {
         return Some(
             if matches!(step, Some(Stage::Blob) | None) || reading.has(S::Unpack) {
                 Finding::sure(Clue::TruncatedTransfer, Stage::Blob).with(&[Clue::ConnectionReset])

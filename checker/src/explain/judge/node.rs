@@ -105,7 +105,17 @@ pub(super) fn runtime(reading: &Reading<'_>) -> Option<Finding> {
 /// A layer that could not be applied, with no deeper reason.
 pub(super) fn unpack(reading: &Reading<'_>) -> Option<Finding> {
     if reading.has(S::Unpack) {
-        return Some(Finding::sure(Clue::UnpackFailed, Stage::Unpack).of(Weight::Hint));
+        // Without the system's reason at its end, the text may have been cut before another cause.
+        let finding = if reading.has(S::SystemReason) {
+            Finding::sure(Clue::UnpackFailed, Stage::Unpack)
+        } else {
+            Finding::unsure(
+                Clue::UnpackFailed,
+                Stage::Unpack,
+                &[Clue::DiskFull, Clue::RuntimeError],
+            )
+        };
+        return Some(finding.of(Weight::Hint));
     }
     reading.has(S::RuntimeWeak).then(|| {
         Finding::unsure(Clue::RuntimeError, Stage::Unpack, &[Clue::UnpackFailed]).of(Weight::Hint)
@@ -114,16 +124,34 @@ pub(super) fn unpack(reading: &Reading<'_>) -> Option<Finding> {
 
 /// An admission webhook refused, and gives no reason that belongs elsewhere.
 pub(super) fn admission(reading: &Reading<'_>) -> Option<Finding> {
-    reading
-        .has(S::Admission)
-        .then(|| Finding::sure(Clue::PolicyBlocked, Stage::Policy).of(Weight::Hint))
+    if reading.has(S::AdmissionDenied) {
+        return Some(Finding::sure(Clue::PolicyBlocked, Stage::Policy).of(Weight::Hint));
+    }
+    // It may as well have failed itself.
+    reading.has(S::Admission).then(|| {
+        Finding::unsure(Clue::Unknown, Stage::Policy, &[Clue::PolicyBlocked]).of(Weight::Echo)
+    })
 }
 
 /// Only that the pull is retried, or that it failed.
 pub(super) fn retry(reading: &Reading<'_>) -> Option<Finding> {
-    if reading.has(S::BackOff) {
-        let finding = Finding::sure(Clue::BackOffOnly, Stage::Kubelet).of(Weight::Echo);
-        return Some(finding.with(&[Clue::Unknown]));
+    if let Some(hit) = reading.last(S::BackOff) {
+        let named = reading.names.iter().find(|name| name.start >= hit.end);
+        let rest = reading.after(named.map_or(hit.end, |name| name.start + name.text.len()));
+        let ends = !rest.contains(|c: char| c.is_alphanumeric() || c == ':');
+        // A cause was about to follow: the message was cut in front of it.
+        let began = reading
+            .hits
+            .iter()
+            .any(|other| other.start > hit.start && other.phrase.speaker.is_some());
+        let finding = if ends {
+            Finding::sure(Clue::BackOffOnly, Stage::Kubelet).with(&[Clue::Unknown])
+        } else if began {
+            Finding::unsure(Clue::Unknown, Stage::Kubelet, &[Clue::BackOffOnly])
+        } else {
+            Finding::unsure(Clue::BackOffOnly, Stage::Kubelet, &[Clue::Unknown])
+        };
+        return Some(finding.of(Weight::Echo));
     }
     reading.has(S::Vague).then(|| {
         Finding::unsure(

@@ -104,7 +104,7 @@ pub(super) static PHRASES: &[Phrase] = &[
     says("no permission to", S::NotAuthorized).by(W::Registry),
     says("AcrPull role", S::NotAuthorized),
     // What the operating system says, not a registry.
-    says("permission denied", S::Nothing),
+    says("permission denied", S::SystemReason),
     word("denied", S::Denied).by(W::Registry),
     word("unauthorized", S::Unauthorized).by(W::Registry),
     says("authentication required", S::Unauthorized).by(W::Registry),
@@ -147,7 +147,7 @@ pub(super) static PHRASES: &[Phrase] = &[
     says("no token in", S::TokenBad)
         .by(W::TokenService)
         .at(Stage::Token),
-    says("no realm specified", S::TokenBad)
+    says("no realm specified", S::NoRealm)
         .by(W::TokenService)
         .at(Stage::Token),
     says("parsing bearer token", S::TokenBad)

@@ -273,7 +273,7 @@ pub(super) static PHRASES: &[Phrase] = &[
     says("admission webhook", S::Admission)
         .by(W::Policy)
         .at(Stage::Policy),
-    says("denied the request", S::Admission)
+    says("denied the request", S::AdmissionDenied)
         .by(W::Policy)
         .at(Stage::Policy),
 ];
