@@ -1,1 +1,251 @@
-//! Room: runtime.
+//! The container runtime of one node: a containerd that really pulls.
+//!
+//! It asks registries over the node's network in containerd's order, with its headers and retries, checks
+//! what comes, remembers it, and fails in its words. Sandboxes and containers are only as real as their
+//! images need: what is started is decided here, that it runs is taken for granted.
+
+mod auth;
+pub(crate) mod challenge;
+mod content;
+pub mod error;
+pub(crate) mod go;
+mod hosts;
+mod media;
+mod progress;
+mod pull;
+pub mod reference;
+mod session;
+mod tls;
+pub(crate) mod transport;
+mod unpack;
+pub(crate) mod url;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustls::ClientConfig;
+
+pub use auth::Credential;
+pub use content::Image;
+pub use hosts::{Mirror, RegistryHost};
+
+use self::auth::Authorizer;
+use self::content::Content;
+use self::error::{Failure, PullError, Status};
+use self::progress::Progress;
+use self::pull::Pull;
+use self::reference::Named;
+use self::session::Session;
+use self::transport::{Client, Dialer};
+use crate::clock::{Clock, Seed};
+use crate::credential::{AcrCredentialProvider, Provider};
+use crate::net::Host;
+use crate::profile::Profile;
+
+/// How a runtime is set up.
+#[derive(Debug, Clone)]
+pub struct RuntimeConfig {
+    /// Versions and pull path.
+    pub profile: Profile,
+    /// Architecture of the machine, as Go names it.
+    pub architecture: String,
+    /// Certificates (DER) that are trusted; nothing else is.
+    pub trusted_ca: Vec<Vec<u8>>,
+    /// `hosts.toml` by registry.
+    pub hosts: BTreeMap<String, RegistryHost>,
+    /// The image that sandboxes are made of; none is there from the start and never pulled.
+    pub sandbox_image: Option<String>,
+}
+
+/// A node's containerd. Cheap to clone.
+#[derive(Clone)]
+pub struct Containerd {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: RuntimeConfig,
+    dialer: Dialer,
+    tls: Arc<ClientConfig>,
+    content: Mutex<Content>,
+}
+
+/// An image name of the node's list, as the node status shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedImage {
+    /// Digest names first, then tags.
+    pub names: Vec<String>,
+    /// In bytes.
+    pub size: u64,
+}
+
+impl Containerd {
+    /// An empty runtime on a host.
+    pub fn new(config: RuntimeConfig, host: Host, clock: Clock, seed: Seed) -> Self {
+        let tls = tls::client_config(&config.trusted_ca, clock);
+        let chance = Arc::new(Mutex::new(seed.generator("containerd")));
+        let dialer = Dialer {
+            host,
+            clock,
+            chance,
+        };
+        Self {
+            shared: Arc::new(Shared {
+                config,
+                dialer,
+                tls,
+                content: Mutex::default(),
+            }),
+        }
+    }
+
+    /// The profile it was made with.
+    pub fn profile(&self) -> Profile {
+        self.shared.config.profile
+    }
+
+    /// CRI `PullImage` with one credential or none.
+    pub async fn pull(&self, image: &str, credential: Option<Credential>) -> Result<Image, Status> {
+        let profile = self.profile();
+        self.try_pull(image, credential)
+            .await
+            .map_err(|error| error.status(&profile))
+    }
+
+    /// The same with the error as a value.
+    pub async fn try_pull(
+        &self,
+        image: &str,
+        credential: Option<Credential>,
+    ) -> Result<Image, PullError> {
+        let named = Named::parse(image).map_err(|why| PullError {
+            image: None,
+            failure: Failure::Reference(image.to_owned(), why),
+        })?;
+        let config = &self.shared.config;
+        let session = Session {
+            profile: config.profile,
+            places: hosts::places(named.domain(), config.hosts.get(named.domain())),
+            client: Client::new(self.shared.dialer.clone(), Arc::clone(&self.shared.tls)),
+            authorizer: Authorizer::new(config.profile, credential, named.path()),
+            image: named,
+            progress: Progress::new(&config.profile),
+            asking: Mutex::new(None),
+        };
+        let pull = Pull {
+            runtime: self,
+            session: &session,
+            progress: &session.progress,
+        };
+        Box::pin(pull.run()).await.map_err(|failure| PullError {
+            image: Some(session.image.clone()),
+            failure,
+        })
+    }
+
+    /// CRI `ImageStatus`: the image behind a name, if it is on the node.
+    pub fn image(&self, name: &str) -> Option<Image> {
+        let named = Named::parse(name).ok()?;
+        let content = self.content();
+        if let Some(image) = content.image(&named.to_string()) {
+            return Some(image.clone());
+        }
+        // A digest stands for every image of that repository that was pulled under some tag.
+        let (repository, digest) = (named.name(), named.digest()?);
+        let same = |name: &str, image: &Image| {
+            image.target == digest && Named::parse(name).is_ok_and(|n| n.name() == repository)
+        };
+        content
+            .images()
+            .find(|(name, image)| same(name, image))
+            .map(|(_, image)| image.clone())
+    }
+
+    /// The name that container statuses show for an image, and its `imageID`: with several names for one
+    /// id the first in order is shown, whichever the pod asked for.
+    pub fn status_names(&self, image: &Image) -> (Option<String>, String) {
+        let (digests, tags) = self.names_of(&image.id);
+        (
+            tags.into_iter().next(),
+            digests
+                .into_iter()
+                .next()
+                .unwrap_or_else(|| image.id.clone()),
+        )
+    }
+
+    /// The images of the node, the largest first.
+    pub fn images(&self) -> Vec<ListedImage> {
+        let ids: BTreeMap<String, u64> = self
+            .content()
+            .images()
+            .map(|(_, image)| (image.id.clone(), image.size))
+            .collect();
+        let mut all: Vec<_> = ids
+            .into_iter()
+            .map(|(id, size)| {
+                let (mut names, tags) = self.names_of(&id);
+                names.extend(tags);
+                ListedImage { names, size }
+            })
+            .collect();
+        all.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.names.cmp(&b.names)));
+        all
+    }
+
+    /// Removes an image by name, as an administrator or the garbage collector would.
+    pub fn remove(&self, name: &str) -> Option<Image> {
+        let named = Named::parse(name).ok()?;
+        self.content().forget(&named.to_string())
+    }
+
+    /// Gives a pulled image another name without asking any registry, as `ctr image tag` does.
+    pub fn tag(&self, name: &str, other: &str) -> bool {
+        let (Some(image), Ok(other)) = (self.image(name), Named::parse(other)) else {
+            return false;
+        };
+        self.content().name(&other.to_string(), image);
+        true
+    }
+
+    /// The image sandboxes are made of, if it has to be pulled.
+    pub fn sandbox_image(&self) -> Option<&str> {
+        self.shared.config.sandbox_image.as_deref()
+    }
+
+    /// A credential provider on this machine, with its network and its trust.
+    pub(crate) fn provider(&self, config: AcrCredentialProvider) -> Provider {
+        Provider::new(
+            config,
+            self.shared.dialer.clone(),
+            Arc::clone(&self.shared.tls),
+        )
+    }
+
+    pub(crate) fn architecture(&self) -> &str {
+        &self.shared.config.architecture
+    }
+
+    fn names_of(&self, id: &str) -> (Vec<String>, Vec<String>) {
+        let (mut digests, mut tags) = (Vec::new(), Vec::new());
+        for (name, image) in self.content().images().filter(|(_, image)| image.id == id) {
+            let Ok(named) = Named::parse(name) else {
+                continue;
+            };
+            digests.push(format!("{}@{}", named.name(), image.target));
+            if named.digest().is_none() {
+                tags.push(name.clone());
+            }
+        }
+        digests.sort();
+        digests.dedup();
+        (digests, tags)
+    }
+
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.shared
+            .content
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
