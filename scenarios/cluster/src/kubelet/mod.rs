@@ -1,1 +1,263 @@
-//! Room: kubelet.
+//! The kubelet of one node, as far as images are concerned: watches its pods, runs a worker for each,
+//! reports the node.
+//!
+//! The pieces: [`image_manager`], [`back_off`] and [`puller`] decide when to pull; the keyring with whose
+//! credentials; `ensure` carries a pull out and tells the story in events; `worker` is the sync loop of one
+//! pod, `status` what it reports; `node_status` the Node object. All times are virtual.
+
+pub mod back_off;
+mod docker_config;
+mod ensure;
+pub mod image_manager;
+pub(crate) mod keyring;
+mod node_status;
+mod pod;
+mod pull_records;
+pub mod puller;
+mod status;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use self::image_manager::ImageManager;
+use self::pull_records::PullRecords;
+use self::puller::Puller;
+use self::worker::Mailbox;
+use crate::clock::{Clock, Generator, Seed};
+use crate::credential::Provider;
+use crate::events::Recorder;
+use crate::node::{NodeSpec, PullAttempt};
+use crate::profile::Profile;
+use crate::runtime::Containerd;
+use crate::store::{Action, Kind, Store};
+
+/// The kubelet. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Kubelet {
+    shared: Arc<Shared>,
+}
+
+/// What all workers of a kubelet share.
+pub(crate) struct Shared {
+    name: String,
+    address: IpAddr,
+    profile: Profile,
+    store: Store,
+    clock: Clock,
+    recorder: Recorder,
+    runtime: Containerd,
+    puller: Puller,
+    provider: Option<Provider>,
+    manager: Mutex<ImageManager>,
+    records: Mutex<PullRecords>,
+    chance: Mutex<Generator>,
+    attempts: Mutex<Vec<PullAttempt>>,
+    addresses: Mutex<PodAddresses>,
+    ticks: Ticks,
+    tasks: Mutex<Tasks>,
+}
+
+/// The kubelet looks at its work once a second, and at the runtime once a second at another moment.
+struct Ticks {
+    sync: Instant,
+    relist: Instant,
+}
+
+#[derive(Default)]
+struct Tasks {
+    stopped: bool,
+    main: Vec<AbortHandle>,
+    pods: BTreeMap<String, (Mailbox, AbortHandle)>,
+}
+
+struct PodAddresses {
+    number: u8,
+    next: u16,
+}
+
+impl Kubelet {
+    pub(crate) fn start(
+        spec: &NodeSpec,
+        runtime: Containerd,
+        store: Store,
+        seed: Seed,
+        number: u8,
+    ) -> Self {
+        let clock = store.clock();
+        let mut chance = seed.generator("kubelet");
+        let now = Instant::now();
+        let phase = |chance: &mut Generator| now + Duration::from_millis(chance.below(1000));
+        let ticks = Ticks {
+            sync: phase(&mut chance),
+            relist: phase(&mut chance),
+        };
+        let provider = spec
+            .credential_provider
+            .clone()
+            .map(|config| runtime.provider(config));
+        let shared = Arc::new(Shared {
+            name: spec.name.clone(),
+            address: spec.address,
+            profile: spec.profile,
+            recorder: Recorder::new("kubelet", &spec.name, &spec.profile, store.clone()),
+            puller: Puller::new(
+                spec.serialize_image_pulls,
+                spec.registry_qps,
+                spec.registry_burst,
+                clock.elapsed(),
+            ),
+            provider,
+            manager: Mutex::default(),
+            records: Mutex::default(),
+            chance: Mutex::new(chance),
+            attempts: Mutex::default(),
+            addresses: Mutex::new(PodAddresses { number, next: 2 }),
+            tasks: Mutex::default(),
+            ticks,
+            runtime,
+            store,
+            clock,
+        });
+        node_status::register(&shared, spec);
+        let kubelet = Self { shared };
+        let watch = tokio::spawn(kubelet.clone().watch_pods());
+        let report = tokio::spawn(node_status::report(Arc::clone(&kubelet.shared)));
+        lock(&kubelet.shared.tasks).main = vec![watch.abort_handle(), report.abort_handle()];
+        kubelet
+    }
+
+    pub(crate) fn attempts(&self) -> Vec<PullAttempt> {
+        lock(&self.shared.attempts).clone()
+    }
+
+    pub(crate) fn stop(&self) {
+        let mut tasks = lock(&self.shared.tasks);
+        tasks.stopped = true;
+        let pods = std::mem::take(&mut tasks.pods)
+            .into_values()
+            .map(|(_, task)| task);
+        for task in std::mem::take(&mut tasks.main).into_iter().chain(pods) {
+            task.abort();
+        }
+    }
+
+    /// Hands every change of this node's pods to the pod's worker. A watch that fell behind starts over.
+    async fn watch_pods(self) {
+        loop {
+            let (pods, version) = self.shared.store.list_shared(Kind::Pod, None);
+            let here: Vec<_> = pods.into_iter().filter(|pod| self.is_mine(pod)).collect();
+            let gone: Vec<String> = {
+                let tasks = lock(&self.shared.tasks);
+                let uids: Vec<_> = here.iter().map(|pod| pod::uid(pod)).collect();
+                tasks
+                    .pods
+                    .keys()
+                    .filter(|uid| !uids.contains(&uid.as_str()))
+                    .cloned()
+                    .collect()
+            };
+            for uid in gone {
+                self.removed(&uid);
+            }
+            for pod in here {
+                self.dispatch(pod);
+            }
+            let mut watch = self.shared.store.watch(Kind::Pod, version);
+            while let Ok(change) = watch.next().await {
+                if !self.is_mine(&change.object) {
+                    continue;
+                }
+                match change.action {
+                    Action::Deleted => self.removed(pod::uid(&change.object)),
+                    Action::Added | Action::Modified => self.dispatch(change.object),
+                }
+            }
+        }
+    }
+
+    fn is_mine(&self, pod: &Value) -> bool {
+        pod::text(pod, &["spec", "nodeName"]) == self.shared.name
+    }
+
+    fn dispatch(&self, pod: Arc<Value>) {
+        let mut tasks = lock(&self.shared.tasks);
+        if tasks.stopped {
+            return;
+        }
+        let uid = pod::uid(&pod).to_owned();
+        if let Some((mailbox, _)) = tasks.pods.get(&uid) {
+            mailbox.update(pod);
+            return;
+        }
+        let phase = pod::text(&pod, &["status", "phase"]);
+        if matches!(phase, "Succeeded" | "Failed") {
+            return;
+        }
+        let mailbox = Mailbox::new(pod);
+        let worker = worker::run(Arc::clone(&self.shared), mailbox.clone());
+        let task = tokio::spawn(worker).abort_handle();
+        tasks.pods.insert(uid, (mailbox, task));
+    }
+
+    /// The pod is gone from the API: whatever ran of it is killed.
+    fn removed(&self, uid: &str) {
+        if let Some((mailbox, _)) = lock(&self.shared.tasks).pods.remove(uid) {
+            mailbox.remove();
+        }
+    }
+}
+
+impl Shared {
+    fn pod_address(&self) -> String {
+        let mut addresses = lock(&self.addresses);
+        let host = addresses.next;
+        addresses.next = if host >= 254 { 2 } else { host + 1 };
+        format!("10.244.{}.{host}", addresses.number)
+    }
+
+    /// The sync that is due `10 s * (1 … 1.5)` from now, or `60 s * (1 … 1.5)` after a success: at the first
+    /// look that the kubelet takes at its queue then.
+    fn next_sync(&self, failed: bool) -> Instant {
+        let base = Duration::from_secs(if failed { 10 } else { 60 });
+        let due = Instant::now() + lock(&self.chance).jitter(base, 0.5);
+        tick_after(self.ticks.sync, due)
+    }
+
+    /// When the kubelet notices what happened in the runtime at `moment`.
+    fn noticed(&self, moment: Instant) -> Instant {
+        tick_after(self.ticks.relist, moment)
+    }
+
+    fn hex_id(&self) -> String {
+        let mut chance = lock(&self.chance);
+        let mut word = || chance.next_u64();
+        format!(
+            "{:016x}{:016x}{:016x}{:016x}",
+            word(),
+            word(),
+            word(),
+            word()
+        )
+    }
+
+    fn millis(&self, from: u64, spread: u64) -> Duration {
+        Duration::from_millis(from + lock(&self.chance).below(spread))
+    }
+}
+
+fn tick_after(phase: Instant, moment: Instant) -> Instant {
+    let since = moment.saturating_duration_since(phase);
+    let whole = since.as_nanos().div_ceil(1_000_000_000);
+    phase + Duration::from_secs(u64::try_from(whole).unwrap_or_default())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
