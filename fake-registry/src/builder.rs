@@ -8,6 +8,7 @@ use crate::azure::state::State;
 use crate::azure::{Azure, AzureError, Tenant};
 use crate::clock::Clock;
 use crate::core::{Core, Dates, Place};
+use crate::fault::{Faults, Script};
 use crate::host::{Flavour, HostSpec, Registry};
 use crate::image::{ImageLineError, ImageSpec};
 use crate::journal::{self, Journal};
@@ -29,6 +30,7 @@ pub struct Builder {
     images: Vec<(String, String)>,
     any_host: Option<String>,
     azure: Option<Tenant>,
+    faults: Script,
     journal_limit: Option<usize>,
 }
 
@@ -98,6 +100,13 @@ impl Builder {
     #[must_use]
     pub fn azure(mut self, tenant: Tenant) -> Self {
         self.azure = Some(tenant);
+        self
+    }
+
+    /// What goes wrong, from the start; can be changed while running.
+    #[must_use]
+    pub fn faults(mut self, script: Script) -> Self {
+        self.faults = script;
         self
     }
 
@@ -185,6 +194,7 @@ impl Builder {
             places,
             fallback,
             azure: state.map(Azure::new),
+            faults: Faults::new(self.faults, self.seed.unwrap_or_default()),
         };
         let registry = FakeRegistry::from_core(core);
         for (host, line) in self.images {

@@ -12,11 +12,14 @@ use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 
 use crate::auth::token::{self, Signer, TokenRequest};
-use crate::auth::{AuthPolicy, Caller, Gate, Scope};
+use crate::auth::{AuthPolicy, Caller, Gate, Identity, Scope};
 use crate::azure::acr::Acrs;
+use crate::azure::quota::Bucket;
 use crate::azure::state::Acr;
 use crate::azure::{self, Azure};
 use crate::clock::Clock;
+use crate::fault::apply::throttled;
+use crate::fault::{End, Faults, Firing};
 use crate::host::{AddressError, Registry, signed_blob};
 use crate::journal::{Authorization, Entry, Journal, redact};
 use crate::keys::Keys;
@@ -41,6 +44,7 @@ pub(crate) struct Core {
     pub(crate) places: BTreeMap<String, Place>,
     pub(crate) fallback: Option<Place>,
     pub(crate) azure: Option<Azure>,
+    pub(crate) faults: Faults,
 }
 
 /// Who answers for a host.
@@ -112,7 +116,14 @@ impl Core {
             target: place.map_or(Target::bare(Route::Other), |place| place.target(&path)),
         };
         let number = self.journal.record(self.entry(&call));
-        let mut reply = self.answer(place, &call, body).await;
+        let mut reply = match self.faults.decide(&call, self.clock.elapsed()) {
+            None => self.answer(place, &call, body).await,
+            Some(firing) => {
+                self.journal
+                    .complete(number, |entry| entry.fault = Some(firing.rule.name()));
+                self.misbehave(&firing, place, &call, body).await?
+            }
+        };
         reply
             .headers_mut()
             .insert(header::DATE, self.dates.now(self.clock));
@@ -126,6 +137,47 @@ impl Core {
             entry.status = Some(status);
             entry.bytes = sent;
         });
+        Ok(reply)
+    }
+
+    /// What comes of a request that a fault rule has fired on.
+    async fn misbehave(
+        &self,
+        firing: &Firing,
+        place: Option<&Place>,
+        call: &Call<'_>,
+        body: Incoming,
+    ) -> Result<Reply, Cut> {
+        if let Some(time) = firing.delay() {
+            tokio::time::sleep(time).await;
+        }
+        match firing.end() {
+            None => {}
+            Some(End::Close) => return Err(Cut),
+            Some(End::Reset) => {
+                call.connection.reset();
+                return Err(Cut);
+            }
+            Some(End::Hang) => std::future::pending().await,
+        }
+        let mut reply = match firing.reply(call) {
+            Some(reply) => reply,
+            None if firing.ignores_range() => {
+                let mut headers = call.headers.clone();
+                headers.remove(header::RANGE);
+                self.answer(
+                    place,
+                    &Call {
+                        headers: &headers,
+                        ..*call
+                    },
+                    body,
+                )
+                .await
+            }
+            None => self.answer(place, call, body).await,
+        };
+        firing.change(call, &mut reply);
         Ok(reply)
     }
 
@@ -187,6 +239,9 @@ impl Core {
             set(&mut reply, header::LOCATION, "/v2/");
             return Ok(reply);
         }
+        if matches!(call.target.route, Route::Token | Route::Exchange) {
+            self.charge(registry, call, None)?;
+        }
         match call.target.route {
             Route::Token => {
                 let form = form(call, body).await?;
@@ -201,6 +256,7 @@ impl Core {
             _ => protocol::check(call.target)?,
         }
         let caller = self.admit(registry, call)?;
+        self.charge(registry, call, Some(&caller.identity))?;
         let ask = Ask {
             core: self,
             registry,
@@ -232,6 +288,24 @@ impl Core {
             acr,
             call,
         }))
+    }
+
+    /// Counts a request against the buckets of a registry of Azure.
+    fn charge(
+        &self,
+        registry: &Registry,
+        call: &Call<'_>,
+        identity: Option<&Identity>,
+    ) -> Result<(), Box<Refusal>> {
+        let buckets = Bucket::of(call.target.route, call.method);
+        let charge = |acr: Acrs<'_>| {
+            registry
+                .usage
+                .charge(acr.acr, buckets, identity, self.clock.elapsed())
+        };
+        self.with_acr(registry, call, charge)
+            .unwrap_or(Ok(()))
+            .map_err(throttled)
     }
 
     fn admit(&self, registry: &Registry, call: &Call<'_>) -> Result<Caller, Box<Refusal>> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use crate::auth::AuthPolicy;
+use crate::azure::quota::Usage;
 use crate::core::Core;
 use crate::message::param;
 use crate::protocol::{Route, Target, Uploads};
@@ -110,6 +111,7 @@ pub(crate) struct Registry {
     pub(crate) spec: HostSpec,
     pub(crate) store: Store,
     pub(crate) uploads: Uploads,
+    pub(crate) usage: Usage,
 }
 
 impl Registry {
@@ -118,6 +120,7 @@ impl Registry {
             spec,
             store: Store::default(),
             uploads: Uploads::default(),
+            usage: Usage::default(),
         }
     }
 

@@ -18,20 +18,20 @@
 //! # Ok(()) }
 //! ```
 
-#![expect(dead_code, reason = "identities and resets that the fault script uses")]
-
 mod auth;
 mod azure;
 mod builder;
 mod clock;
 mod core;
 mod digest;
+mod fault;
 mod host;
 mod image;
 mod journal;
 mod keys;
 mod message;
 mod names;
+mod pattern;
 mod protocol;
 mod random;
 mod registry;
@@ -47,6 +47,10 @@ pub use azure::{
 };
 pub use builder::{BuildError, Builder};
 pub use clock::Clock;
+pub use fault::{
+    Action, CountBy, End, FaultHandle, Match, Nth, OneOrMany, Pattern, Quota, Rule, RuleId,
+    RuleReport, Script, ScriptError, Span,
+};
 pub use host::{Flavour, HostSpec};
 pub use image::{ImageLineError, ImageSpec};
 pub use journal::{Authorization, Entry, Journal};

@@ -15,6 +15,8 @@ use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
+use crate::fault::apply::Spoilt;
+
 pub(crate) type Reply = Response<Body>;
 
 /// A client that sends nothing for so long in the middle of a body is given up.
@@ -26,6 +28,8 @@ pub(crate) enum Body {
     #[default]
     Empty,
     Bytes(Bytes),
+    /// As a fault rule wants it.
+    Spoilt(Box<Spoilt>),
 }
 
 /// The connection is to end here; hyper only learns that there is an error.
@@ -38,6 +42,7 @@ impl Body {
         match self {
             Self::Empty => 0,
             Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Spoilt(spoilt) => spoilt.length().unwrap_or_default(),
         }
     }
 }
@@ -48,11 +53,14 @@ impl http_body::Body for Body {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        if let Self::Spoilt(spoilt) = &mut *self {
+            return spoilt.poll(cx);
+        }
         match std::mem::take(&mut *self) {
-            Self::Empty => Poll::Ready(None),
             Self::Bytes(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            Self::Empty | Self::Spoilt(_) => Poll::Ready(None),
         }
     }
 
@@ -60,11 +68,15 @@ impl http_body::Body for Body {
         match self {
             Self::Empty => true,
             Self::Bytes(bytes) => bytes.is_empty(),
+            Self::Spoilt(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.len())
+        match self {
+            Self::Spoilt(spoilt) => spoilt.size_hint(),
+            _ => SizeHint::with_exact(self.len()),
+        }
     }
 }
 

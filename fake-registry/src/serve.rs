@@ -18,7 +18,7 @@ use tokio_rustls::LazyConfigAcceptor;
 
 use crate::builder::BuildError;
 use crate::registry::FakeRegistry;
-use crate::stream::{Peeked, Resettable};
+use crate::stream::{Flushed, Peeked, Resettable, Watched};
 use crate::tls::is_host;
 
 /// A client that is slower than this with a TLS handshake or the head of a request is given up.
@@ -61,6 +61,7 @@ pub(crate) struct Connection {
     pub(crate) client: Arc<str>,
     scheme: Scheme,
     reset: Option<ResetHook>,
+    pub(crate) flushed: Arc<Flushed>,
 }
 
 impl Connection {
@@ -76,6 +77,10 @@ impl Connection {
         if let Some(hook) = &self.reset {
             hook();
         }
+    }
+
+    pub(crate) fn reset_hook(&self) -> Option<ResetHook> {
+        self.reset.clone()
     }
 }
 
@@ -112,6 +117,7 @@ impl FakeRegistry {
             client: conn.client.into(),
             scheme: conn.scheme,
             reset,
+            flushed: Arc::default(),
         };
         match conn.scheme {
             Scheme::Http => self.speak(io, connection, stop).await,
@@ -192,6 +198,10 @@ impl FakeRegistry {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let io = Watched {
+            inner: io,
+            flushed: connection.flushed.clone(),
+        };
         let connection = &connection;
         let core = self.core();
         let service = service_fn(move |request| core.respond(connection, request));

@@ -1,11 +1,13 @@
-//! Streams that can do a little more: end with a reset, or give back what was read too early.
+//! Streams that can do a little more: end with a reset, give back what was read too early, tell
+//! when all is sent.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
+use futures::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -115,5 +117,80 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Peeked<S> {
 
     fn is_write_vectored(&self) -> bool {
         self.rest.is_write_vectored()
+    }
+}
+
+/// Tells when everything that was written has left.
+#[derive(Default)]
+pub(crate) struct Flushed {
+    count: AtomicU64,
+    waker: AtomicWaker,
+}
+
+impl Flushed {
+    /// Flushes so far.
+    pub(crate) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Ready once there were more flushes than this.
+    pub(crate) fn poll_after(&self, count: u64, cx: &Context<'_>) -> Poll<()> {
+        self.waker.register(cx.waker());
+        if self.count() > count {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+/// A stream that counts its flushes.
+pub(crate) struct Watched<S> {
+    pub(crate) inner: S,
+    pub(crate) flushed: Arc<Flushed>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let outcome = Pin::new(&mut self.inner).poll_flush(cx);
+        if outcome.is_ready() {
+            self.flushed.count.fetch_add(1, Ordering::Relaxed);
+            self.flushed.waker.wake();
+        }
+        outcome
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
     }
 }

@@ -11,6 +11,7 @@ mod condition;
 mod entra;
 mod imds;
 mod network;
+pub(crate) mod quota;
 mod roles;
 pub(crate) mod state;
 mod tenant;

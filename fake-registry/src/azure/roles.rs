@@ -5,6 +5,8 @@
 
 use serde_json::{Value, json};
 
+use crate::pattern::glob;
+
 /// A role: which actions it allows, at the control plane and on data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Role {
@@ -307,22 +309,7 @@ fn covers(patterns: &[String], action: &str) -> bool {
 
 /// `*` stands for any characters; letters match whatever their case.
 pub(crate) fn wildcard(pattern: &str, text: &str) -> bool {
-    let (pattern, text) = (pattern.to_ascii_lowercase(), text.to_ascii_lowercase());
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else {
-        return false;
-    };
-    let mut parts: Vec<&str> = parts.collect();
-    let Some(last) = parts.pop() else {
-        return rest.is_empty();
-    };
-    for part in parts {
-        let Some((_, after)) = rest.split_once(part) else {
-            return false;
-        };
-        rest = after;
-    }
-    rest.ends_with(last)
+    glob(&pattern.to_ascii_lowercase(), &text.to_ascii_lowercase())
 }
 
 #[cfg(test)]

@@ -1,0 +1,340 @@
+//! The fault script: an ordered list of rules, of which the first that fires decides.
+//!
+//! A rule says when it is meant (`match`), how often (`times`, `nth`, `probability`) and what then
+//! happens (`action`). Counting is the rule's own, chance comes from the run's seed, time from the
+//! clock handed in: the same requests meet the same faults. Rules can be changed while running,
+//! and each says how often it matched and fired.
+
+pub(crate) mod apply;
+mod rule;
+mod values;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use http::Method;
+
+pub use rule::{Action, CountBy, End, Match, Quota, Rule};
+pub use values::{Nth, OneOrMany, Pattern, Span};
+
+use crate::core::Call;
+use crate::random::Random;
+use crate::registry::FakeRegistry;
+
+/// A fault script: rules in their order.
+#[derive(Clone, Debug, Default, PartialEq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Script {
+    /// The rules; the first that fires decides.
+    pub rules: Vec<Rule>,
+}
+
+/// A fault script that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}, column {column}: {message}")]
+pub struct ScriptError {
+    /// Counted from 1; 0 where it is not known.
+    pub line: u64,
+    /// Counted from 1; 0 where it is not known.
+    pub column: u64,
+    /// What is wrong there.
+    pub message: String,
+}
+
+impl Script {
+    /// No rules.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads YAML (`rules: [{match: …, action: …}]`); unknown keys are refused.
+    pub fn from_yaml(text: &str) -> Result<Self, ScriptError> {
+        serde_saphyr::from_str(text).map_err(|error| {
+            let place = error.location();
+            ScriptError {
+                line: place.map_or(0, |place| place.line()),
+                column: place.map_or(0, |place| place.column()),
+                message: error.without_snippet().to_string(),
+            }
+        })
+    }
+
+    /// Adds a rule at the end.
+    #[must_use]
+    pub fn rule(mut self, rule: Rule) -> Self {
+        self.rules.push(rule);
+        self
+    }
+}
+
+/// Names a rule of a running registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RuleId(u64);
+
+impl RuleId {
+    /// The number behind the name.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
+/// A rule and how often it was used.
+#[derive(Clone, Debug)]
+pub struct RuleReport {
+    /// Names it.
+    pub id: RuleId,
+    /// As given.
+    pub rule: Rule,
+    /// Requests that it was meant for.
+    pub matched: u64,
+    /// Requests that it acted on.
+    pub fired: u64,
+}
+
+/// The rules of a running registry.
+pub(crate) struct Faults {
+    rules: RwLock<Vec<Arc<Active>>>,
+    /// So that a registry without rules pays one load.
+    count: AtomicUsize,
+    next: AtomicU64,
+    random: Random,
+}
+
+pub(crate) struct Active {
+    id: RuleId,
+    pub(crate) rule: Rule,
+    matched: AtomicU64,
+    fired: AtomicU64,
+    /// Requests of the current window, for quotas.
+    windows: Mutex<BTreeMap<String, (u64, u64)>>,
+}
+
+/// The seconds until a quota is there again, if a rule fires because it is used up.
+struct Wait(Option<u64>);
+
+/// What a rule does to a request.
+pub(crate) struct Firing {
+    pub(crate) rule: Arc<Active>,
+    /// Seconds until the quota is there again.
+    pub(crate) wait: Option<u64>,
+}
+
+impl Faults {
+    pub(crate) fn new(script: Script, seed: u64) -> Self {
+        let faults = Self {
+            rules: RwLock::default(),
+            count: AtomicUsize::new(0),
+            next: AtomicU64::new(0),
+            random: Random::new(seed, "faults"),
+        };
+        faults.change(|rules| {
+            rules.extend(script.rules.into_iter().map(|rule| faults.activate(rule)));
+        });
+        faults
+    }
+
+    fn activate(&self, rule: Rule) -> Arc<Active> {
+        Arc::new(Active {
+            id: RuleId(self.next.fetch_add(1, Ordering::Relaxed)),
+            rule,
+            matched: AtomicU64::new(0),
+            fired: AtomicU64::new(0),
+            windows: Mutex::default(),
+        })
+    }
+
+    fn change<T>(&self, work: impl FnOnce(&mut Vec<Arc<Active>>) -> T) -> T {
+        let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
+        let done = work(&mut rules);
+        self.count.store(rules.len(), Ordering::Relaxed);
+        done
+    }
+
+    /// The first rule that fires.
+    pub(crate) fn decide(&self, call: &Call<'_>, elapsed: Duration) -> Option<Firing> {
+        if self.count.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        rules.iter().find_map(|active| {
+            let Wait(wait) = active.fires(call, elapsed, &self.random)?;
+            Some(Firing {
+                rule: active.clone(),
+                wait,
+            })
+        })
+    }
+}
+
+impl Active {
+    /// The name that the journal shows.
+    pub(crate) fn name(&self) -> String {
+        self.rule
+            .name
+            .clone()
+            .unwrap_or_else(|| format!("rule {}", self.id.0))
+    }
+
+    /// `None` if it does not fire.
+    fn fires(&self, call: &Call<'_>, elapsed: Duration, random: &Random) -> Option<Wait> {
+        let when = &self.rule.when;
+        if !when.means(call, elapsed) {
+            return None;
+        }
+        let number = self.matched.fetch_add(1, Ordering::Relaxed) + 1;
+        if when.nth.as_ref().is_some_and(|nth| !nth.contains(number)) {
+            return None;
+        }
+        if when
+            .probability
+            .is_some_and(|chance| random.fraction() >= chance.0)
+        {
+            return None;
+        }
+        let wait = match &self.rule.action.quota {
+            None => None,
+            Some(quota) => Some(self.over(quota, call, elapsed)?),
+        };
+        let limit = self.rule.times.unwrap_or(u64::MAX);
+        let fired = self
+            .fired
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |fired| {
+                (fired < limit).then_some(fired + 1)
+            });
+        fired.is_ok().then_some(Wait(wait))
+    }
+
+    /// Counts a request against a quota; the seconds until the next window if there is none left.
+    fn over(&self, quota: &Quota, call: &Call<'_>, elapsed: Duration) -> Option<u64> {
+        let length = quota.window.0.as_secs().max(1);
+        let (window, into) = (elapsed.as_secs() / length, elapsed.as_secs() % length);
+        let key = match quota.by {
+            CountBy::All => String::new(),
+            CountBy::Client => call.connection.client.to_string(),
+            CountBy::Address => call.connection.peer.ip().to_string(),
+        };
+        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        windows.retain(|_, (of, _)| *of == window);
+        let (_, used) = windows.entry(key).or_insert((window, 0));
+        if *used < quota.limit {
+            *used += 1;
+            return None;
+        }
+        Some(length - into)
+    }
+}
+
+impl Match {
+    /// Whether a rule is meant for a request, counters aside.
+    fn means(&self, call: &Call<'_>, elapsed: Duration) -> bool {
+        let fits = |pattern: &Option<Pattern>, text: &str| {
+            pattern.as_ref().is_none_or(|pattern| pattern.matches(text))
+        };
+        let routes = self.route.as_ref();
+        let methods = self.method.as_ref();
+        self.from.is_none_or(|from| elapsed >= from.0)
+            && self.until.is_none_or(|until| elapsed < until.0)
+            && routes.is_none_or(|routes| routes.contains(&call.target.route))
+            && methods.is_none_or(|methods| methods.iter().any(|method| method.0 == *call.method))
+            && fits(&self.host, call.host)
+            && fits(&self.repository, call.target.repository)
+            && fits(&self.reference, call.target.reference)
+            && fits(&self.client, &call.connection.client)
+            && fits(&self.path, call.path)
+            && self
+                .ranged
+                .is_none_or(|ranged| ranged == call.headers.contains_key(http::header::RANGE))
+            && self.authorized.is_none_or(|authorized| {
+                authorized == call.headers.contains_key(http::header::AUTHORIZATION)
+            })
+    }
+}
+
+/// The fault script of a running registry, to be changed at any time.
+#[derive(Clone)]
+pub struct FaultHandle {
+    registry: FakeRegistry,
+}
+
+impl FakeRegistry {
+    /// The fault script.
+    pub fn faults(&self) -> FaultHandle {
+        FaultHandle {
+            registry: self.clone(),
+        }
+    }
+}
+
+impl FaultHandle {
+    fn faults(&self) -> &Faults {
+        &self.registry.core().faults
+    }
+
+    /// Adds a rule after all others.
+    pub fn add(&self, rule: Rule) -> RuleId {
+        let active = self.faults().activate(rule);
+        let id = active.id;
+        self.faults().change(|rules| rules.push(active));
+        id
+    }
+
+    /// Adds a rule before all others.
+    pub fn add_first(&self, rule: Rule) -> RuleId {
+        let active = self.faults().activate(rule);
+        let id = active.id;
+        self.faults().change(|rules| rules.insert(0, active));
+        id
+    }
+
+    /// Removes a rule; false if it is gone already.
+    pub fn remove(&self, id: RuleId) -> bool {
+        self.faults().change(|rules| {
+            let before = rules.len();
+            rules.retain(|rule| rule.id != id);
+            rules.len() < before
+        })
+    }
+
+    /// Removes every rule.
+    pub fn clear(&self) {
+        self.faults().change(Vec::clear);
+    }
+
+    /// Puts a script in the place of all rules; counters begin anew.
+    pub fn replace(&self, script: Script) {
+        let rules: Vec<_> = script
+            .rules
+            .into_iter()
+            .map(|rule| self.faults().activate(rule))
+            .collect();
+        self.faults().change(|old| *old = rules);
+    }
+
+    /// Every rule and how often it was used.
+    pub fn report(&self) -> Vec<RuleReport> {
+        let rules = self
+            .faults()
+            .rules
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let report = |active: &Arc<Active>| RuleReport {
+            id: active.id,
+            rule: active.rule.clone(),
+            matched: active.matched.load(Ordering::Relaxed),
+            fired: active.fired.load(Ordering::Relaxed),
+        };
+        rules.iter().map(report).collect()
+    }
+
+    /// How often a rule fired; 0 if it is gone.
+    pub fn fired(&self, id: RuleId) -> u64 {
+        let found = self.report().into_iter().find(|report| report.id == id);
+        found.map_or(0, |report| report.fired)
+    }
+}
+
+/// Methods compare as they are spelt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MethodName(pub(crate) Method);
