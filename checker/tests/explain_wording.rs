@@ -505,6 +505,109 @@ const TABLE: &[(&str, &str)] = &[
         "runtime-error",
         r#"failed to create snapshot: missing parent "k8s.io/1/sha256:00aa" bucket: not found"#,
     ),
+    // Found in the wild after the table was made.
+    (
+        "tag-not-found",
+        r#"Failed to pull image "r.test/a": rpc error: code 2 desc Error: image t/a:latest not found"#,
+    ),
+    (
+        "runtime-error",
+        r#"Error response from daemon: dial unix /mnt/wsl/docker.sock: connect: no such file or directory"#,
+    ),
+    (
+        "runtime-error",
+        r#"Got permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock"#,
+    ),
+    (
+        "runtime-error",
+        r#"rpc error: code = Unavailable desc = error reading from server: EOF"#,
+    ),
+    (
+        "connection-reset",
+        r#"docker: error pulling image configuration: download failed after attempts=6: EOF."#,
+    ),
+    (
+        "connection-reset",
+        r#"failed to copy: httpReadSeeker: failed open: EOF"#,
+    ),
+    (
+        "platform-mismatch",
+        r#"CannotPullContainerError: image Manifest does not contain descriptor matching platform 'linux/amd64'"#,
+    ),
+    (
+        "response-timeout",
+        r#"failed to copy: httpReadSeeker: failed open: failed to do request: Get "https://r.test/v2/a/blobs/sha256:00": net/http: timeout awaiting response headers: context deadline exceeded"#,
+    ),
+    (
+        "dns-server-failed",
+        r#"failed to copy: httpReadSeeker: failed open: failed to do request: Get "https://x.s3.test/containers/images/sha256:00": dial tcp: lookup x.s3.test on 127.0.0.1:53: server misbehaving"#,
+    ),
+    (
+        "tls-name-mismatch",
+        r#"Get "https://x.test/…": tls: failed to verify certificate: x509: certificate is not valid for any names"#,
+    ),
+    (
+        "tag-not-found",
+        r#"failed to resolve reference "docker.io/library/web:1.16": not found"#,
+    ),
+    (
+        "auth-required-no-credentials",
+        r#"ErrImagePull: rpc error: code = Unknown desc = failed to pull and unpack image "r.test/a:1": failed to resolve reference "r.test/a:1": unexpected status code [manifests 1]: 401 Unauthorized"#,
+    ),
+    (
+        "permission-denied",
+        r#"CannotPullECRContainerError: AccessDeniedException: User: arn:aws:sts::1:assumed-role/x is not authorized to perform: ecr:GetAuthorizationToken on resource: *"#,
+    ),
+    (
+        "credential-provider-failed",
+        r#"NoCredentialProviders: no valid providers in chain. Deprecated."#,
+    ),
+    (
+        "repository-not-found",
+        r#"unknown: project shop not found: project shop not found"#,
+    ),
+    (
+        "repository-not-found",
+        r#"error parsing HTTP 404 response body: invalid character 'p' after top-level value: "404 page not found\n""#,
+    ),
+    (
+        "registry-5xx",
+        r#"error parsing HTTP 502 response body: invalid character '<' looking for beginning of value: "<html>Bad Gateway</html>""#,
+    ),
+    (
+        "permission-denied",
+        r#"denied: permission_denied: read_package"#,
+    ),
+    (
+        "credentials-rejected",
+        r#"unauthorized: Application not registered with AAD."#,
+    ),
+    (
+        "registry-5xx",
+        r#"Failed to pull image "r.test/a": [rpc error: code = Unknown desc = Error response from daemon: Get https://r.test/v2/: received unexpected HTTP status: 500 Internal Server Error, rpc error: code = Unknown desc = Error response from daemon: Get https://r.test/v2/: unauthorized: authentication required]"#,
+    ),
+    (
+        "mirror-misconfigured|token-service-failed|unsupported-manifest",
+        r#"Error initializing image from source docker://registry:5000/base/alpine:latest: invalid character '<' looking for beginning of value"#,
+    ),
+    (
+        "tcp-timeout",
+        r#"Failed to pull image "web:latest": dial tcp 10.0.0.1:443: i/o timeout; dial tcp 10.0.0.2:443: i/o timeout"#,
+    ),
+    (
+        "manifest-or-auth-ambiguous",
+        r#"Error: 2 errors occurred while pulling:
+ * Error initializing source docker://registry.test/team/a:latest: Error reading manifest latest in registry.test/team/a: name unknown
+ * Error initializing source docker://team/a:latest: Error reading manifest latest in docker.io/team/a: errors:
+denied: requested access to the resource is denied
+unauthorized: authentication required"#,
+    ),
+    (
+        "tag-not-found",
+        r#"Trying to pull r.test/a...
+  manifest unknown: manifest unknown
+Error: error pulling image "r.test/a": unable to pull r.test/a: unable to pull image: Error initializing source docker://r.test/a:latest: Error reading manifest latest in r.test/a: manifest unknown: manifest unknown"#,
+    ),
 ];
 
 #[test]

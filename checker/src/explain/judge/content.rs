@@ -192,18 +192,21 @@ fn not_found_of(reading: &Reading<'_>) -> Option<Finding> {
             &[Clue::TagNotFound, Clue::RepositoryNotFound],
         ));
     }
-    let named =
-        token.contains(['/', ':']) && !token.starts_with("sha256:") && !token.starts_with('/');
-    if !named {
-        return None;
-    }
     let word_before = text::until(before, at)
         .trim_end()
         .rsplit([' ', ':'])
         .next()
         .unwrap_or("");
-    if word_before.eq_ignore_ascii_case("repository") {
+    if ["repository", "project"]
+        .iter()
+        .any(|word| word_before.eq_ignore_ascii_case(word))
+    {
         return Some(Finding::sure(Clue::RepositoryNotFound, Stage::Manifest));
+    }
+    let named =
+        token.contains(['/', ':']) && !token.starts_with("sha256:") && !token.starts_with('/');
+    if !named {
+        return None;
     }
     Some(Finding::unsure(
         Clue::TagNotFound,
@@ -286,6 +289,21 @@ pub(super) fn mirror(reading: &Reading<'_>) -> Option<Finding> {
             Stage::Policy,
             &[Clue::MirrorMisconfigured],
         ));
+    }
+    if reading.has(S::Html) && reading.status.is_none() && !reading.has(S::Mirror) {
+        // A page for browsers where a registry should answer.
+        return Some(
+            Finding::unsure(
+                Clue::MirrorMisconfigured,
+                reading.step().unwrap_or(Stage::Ping),
+                &[
+                    Clue::TokenServiceFailed,
+                    Clue::UnsupportedManifest,
+                    Clue::ProxyFailed,
+                ],
+            )
+            .of(Weight::Hint),
+        );
     }
     reading.has(S::Mirror).then(|| {
         let mut finding = Finding::unsure(Clue::MirrorMisconfigured, Stage::Manifest, &[]);

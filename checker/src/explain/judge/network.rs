@@ -33,8 +33,11 @@ pub(super) fn local_socket(reading: &Reading<'_>) -> Option<Finding> {
         S::DeadlineExceeded,
         S::Eof,
         S::Reset,
+        S::SystemReason,
         S::Runtime,
-    ]);
+    ]) || reading
+        .last(S::GrpcCode)
+        .is_some_and(|hit| reading.after(hit.end).starts_with("Unavailable"));
     (reading.has(S::DialUnix) && failed).then(|| Finding::sure(Clue::RuntimeError, Stage::Kubelet))
 }
 
@@ -283,20 +286,12 @@ pub(super) fn waiting(reading: &Reading<'_>) -> Option<Finding> {
         );
     }
     if reading.has(S::Eof) {
-        return Some(if step == Some(Stage::Blob) && reading.request.is_none() {
-            Finding::unsure(
-                Clue::TruncatedTransfer,
-                Stage::Blob,
-                &[Clue::ConnectionReset],
-            )
+        let also: &[Clue] = if step == Some(Stage::Blob) {
+            &[Clue::TruncatedTransfer, Clue::ProxyFailed]
         } else {
-            Finding::unsure(
-                Clue::ConnectionReset,
-                stage,
-                &[Clue::ProxyFailed, Clue::TlsHandshakeFailed],
-            )
-            .with(step_clue(reading))
-        });
+            &[Clue::ProxyFailed, Clue::TlsHandshakeFailed]
+        };
+        return Some(Finding::unsure(Clue::ConnectionReset, stage, also).with(step_clue(reading)));
     }
     None
 }

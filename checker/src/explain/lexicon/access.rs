@@ -80,6 +80,12 @@ pub(super) static PHRASES: &[Phrase] = &[
     says("authorization token has expired", S::EcrExpired)
         .by(W::Registry)
         .at(Stage::Auth),
+    says("not registered with AAD", S::BadCredentials)
+        .by(W::Registry)
+        .at(Stage::Token),
+    says("Admin user is disabled", S::BadCredentials)
+        .by(W::Registry)
+        .at(Stage::Token),
     // Known, and not allowed.
     says(
         "access to the requested resource is not authorized",
@@ -224,9 +230,6 @@ pub(super) static PHRASES: &[Phrase] = &[
     says("Failed to get authorization token", S::CredentialProvider)
         .by(W::CredentialProvider)
         .at(Stage::Auth),
-    says("GetAuthorizationToken", S::CredentialProvider)
-        .by(W::CredentialProvider)
-        .at(Stage::Auth),
     says("Failed to register CRI auth plugins", S::CredentialProvider)
         .by(W::Kubelet)
         .at(Stage::Auth),
@@ -238,6 +241,21 @@ pub(super) static PHRASES: &[Phrase] = &[
         S::CredentialProvider,
     )
     .by(W::CredentialProvider)
+    .at(Stage::Auth),
+    says("NoCredentialProviders", S::CredentialProvider)
+        .by(W::CredentialProvider)
+        .at(Stage::Auth),
+    says("no valid providers in chain", S::CredentialProvider)
+        .by(W::CredentialProvider)
+        .at(Stage::Auth),
+    says("no EC2 IMDS role found", S::CredentialProvider)
+        .by(W::CredentialProvider)
+        .at(Stage::Auth),
+    says(
+        "unable to retrieve ecr registry auth",
+        S::CredentialProvider,
+    )
+    .by(W::Agent)
     .at(Stage::Auth),
     // Where it came from.
     says("is not allowed access", S::AddressDenied).by(W::Registry),

@@ -139,6 +139,7 @@ pub(super) static PHRASES: &[Phrase] = &[
     says("cannot be used on this platform", S::Platform).at(Stage::Platform),
     says("exec format error", S::Platform).at(Stage::Platform),
     says("does not provide any platform", S::Platform).at(Stage::Platform),
+    says("descriptor matching platform", S::Platform).at(Stage::Platform),
     // Manifests that cannot be used.
     part("manifest.v1+prettyjws", S::Unsupported).at(Stage::Manifest),
     part("manifest.v1+json", S::Unsupported).at(Stage::Manifest),
@@ -342,6 +343,9 @@ pub(super) static PHRASES: &[Phrase] = &[
     says("Bad response from Docker engine", S::Runtime).by(W::Docker),
     says("Cannot connect to the Docker daemon", S::Runtime).by(W::Docker),
     says("container runtime is down", S::Runtime).by(W::Kubelet),
+    says("received message larger than max", S::Runtime),
+    says("while trying to connect to the Docker daemon", S::Runtime).by(W::Docker),
+    says("error creating overlay mount", S::Runtime).at(Stage::Unpack),
     says("nil pointer", S::Runtime),
     says("unknown service runtime", S::Runtime).by(W::Containerd),
     says("layers from manifest don't match", S::Unsupported).at(Stage::Manifest),

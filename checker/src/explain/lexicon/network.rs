@@ -208,6 +208,7 @@ pub(super) static PHRASES: &[Phrase] = &[
     .at(Stage::Tls),
     says("hostname mismatch", S::CertName).at(Stage::Tls),
     exact("NotValidForName", S::CertName).at(Stage::Tls),
+    says("certificate name does not match", S::CertName).at(Stage::Tls),
     // TLS: the handshake.
     says("TLS handshake timeout", S::Handshake).at(Stage::Tls),
     says("handshake failure", S::Handshake).at(Stage::Tls),
@@ -246,7 +247,8 @@ pub(super) static PHRASES: &[Phrase] = &[
         .by(W::Tls)
         .at(Stage::Tls),
     says("insecure algorithm", S::Handshake).at(Stage::Tls),
-    says("certificate verify failed", S::Nothing).at(Stage::Tls),
+    says("certificate verify failed", S::UnknownAuthority).at(Stage::Tls),
+    says("CERTIFICATE_VERIFY_FAILED", S::UnknownAuthority).at(Stage::Tls),
     // Scheme.
     says("server gave HTTP response to HTTPS client", S::HttpToHttps)
         .by(W::HttpClient)

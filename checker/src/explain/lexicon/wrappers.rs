@@ -245,6 +245,10 @@ pub(super) static PHRASES: &[Phrase] = &[
     word("Post", S::Nothing).by(W::HttpClient),
     says("dial tcp", S::DialTcp).by(W::Network),
     says("dial unix", S::DialUnix).by(W::Network),
+    // The peer of a gRPC call is the runtime on the node.
+    says("error reading from server", S::DialUnix).by(W::Grpc),
+    says("error reading server preface", S::DialUnix).by(W::Grpc),
+    says("transport is closing", S::DialUnix).by(W::Grpc),
     part("containerd.sock", S::DialUnix),
     part("docker.sock", S::DialUnix),
     part("crio.sock", S::DialUnix),
