@@ -124,11 +124,18 @@ pub(crate) struct Known {
     /// Waiting reasons and messages, filled at the end of a sync and shown at the start of the next.
     pub(crate) reasons: BTreeMap<String, ImageFailure>,
     pub(crate) started: String,
+    /// Counts what happened to the containers.
+    changes: u64,
 }
+
+/// Address, changes of containers, reasons.
+type Told = (Option<String>, u64, BTreeMap<String, ImageFailure>);
 
 struct Worker {
     kubelet: Arc<Shared>,
     known: Known,
+    /// What the last status was made from: an equal one is not written again.
+    told: Option<(Arc<Value>, Told)>,
     /// When the kubelet will notice what happened in the runtime.
     notices: Vec<Instant>,
 }
@@ -141,10 +148,12 @@ pub(crate) async fn run(kubelet: Arc<Shared>, mailbox: Mailbox) {
         runs: BTreeMap::new(),
         reasons: BTreeMap::new(),
         started,
+        changes: 0,
     };
     let mut worker = Worker {
         kubelet,
         known,
+        told: None,
         notices: Vec::new(),
     };
     loop {
@@ -171,9 +180,9 @@ pub(crate) async fn run(kubelet: Arc<Shared>, mailbox: Mailbox) {
 
 impl Worker {
     /// One sync; false if it has to be done again soon.
-    async fn sync(&mut self, pod: &Value) -> bool {
+    async fn sync(&mut self, pod: &Arc<Value>) -> bool {
         self.reap();
-        status::write(&self.kubelet, pod, &self.known, None);
+        self.tell(pod);
         let secrets = self.kubelet.pull_secrets(pod);
         if self.known.address.is_none() {
             match self.make_sandbox(pod).await {
@@ -214,6 +223,22 @@ impl Worker {
                 .await;
         }
         succeeded
+    }
+
+    /// Writes the status if there is anything new to say.
+    fn tell(&mut self, pod: &Arc<Value>) {
+        let told = (
+            self.known.address.clone(),
+            self.known.changes,
+            self.known.reasons.clone(),
+        );
+        let same = |(before, before_told): &(Arc<Value>, Told)| {
+            *before_told == told && before.get("spec") == pod.get("spec")
+        };
+        if !self.told.as_ref().is_some_and(same) {
+            status::write(&self.kubelet, pod, &self.known, None);
+            self.told = Some((Arc::clone(pod), told));
+        }
     }
 
     async fn app_container(
@@ -459,6 +484,7 @@ impl Worker {
             delay,
             exits,
         };
+        self.known.changes += 1;
         self.known.runs.insert(container.name.clone(), run);
     }
 
@@ -470,6 +496,7 @@ impl Worker {
                 continue;
             };
             run.exits = None;
+            self.known.changes += 1;
             let State::Running { since } = &run.state else {
                 continue;
             };
@@ -500,6 +527,7 @@ impl Worker {
 
     fn end(&mut self, name: &str, code: i32) {
         let now = self.kubelet.clock.seconds();
+        self.known.changes += 1;
         let Some(run) = self.known.runs.get_mut(name) else {
             return;
         };
