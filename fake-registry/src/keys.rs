@@ -66,7 +66,8 @@ pub(crate) fn secret(seed: Option<u64>, purpose: &str) -> [u8; 32] {
 }
 
 /// A text that is not to be seen.
-#[derive(Clone)]
+#[derive(Clone, serde::Deserialize)]
+#[serde(transparent)]
 pub(crate) struct Secret(pub(crate) String);
 
 impl std::fmt::Debug for Secret {

@@ -22,6 +22,7 @@ mod auth;
 mod azure;
 mod builder;
 mod clock;
+mod config;
 mod core;
 mod digest;
 mod fault;

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -91,7 +91,7 @@ impl FakeRegistry {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (_, never) = watch::channel(false);
-        self.clone().run(io, conn, None, never)
+        self.clone().run(io, conn, None, never, None)
     }
 
     /// As `serve`; the hook lets fault rules reset the connection.
@@ -105,11 +105,17 @@ impl FakeRegistry {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (_, never) = watch::channel(false);
-        self.clone().run(io, conn, Some(reset), never)
+        self.clone().run(io, conn, Some(reset), never, None)
     }
 
-    async fn run<S>(self, io: S, conn: Conn, reset: Option<ResetHook>, stop: watch::Receiver<bool>)
-    where
+    async fn run<S>(
+        self,
+        io: S,
+        conn: Conn,
+        reset: Option<ResetHook>,
+        stop: watch::Receiver<bool>,
+        local: Option<IpAddr>,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let connection = Connection {
@@ -122,7 +128,7 @@ impl FakeRegistry {
         match conn.scheme {
             Scheme::Http => self.speak(io, connection, stop).await,
             Scheme::Https => {
-                let accepted = tokio::time::timeout(HEAD_TIMEOUT, self.accept(io)).await;
+                let accepted = tokio::time::timeout(HEAD_TIMEOUT, self.accept(io, local)).await;
                 if let Ok(Some(io)) = accepted {
                     self.speak(io, connection, stop).await;
                 }
@@ -130,7 +136,11 @@ impl FakeRegistry {
         }
     }
 
-    async fn accept<S>(&self, mut io: S) -> Option<tokio_rustls::server::TlsStream<Peeked<S>>>
+    async fn accept<S>(
+        &self,
+        mut io: S,
+        local: Option<IpAddr>,
+    ) -> Option<tokio_rustls::server::TlsStream<Peeked<S>>>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -158,7 +168,7 @@ impl FakeRegistry {
             .server_name()
             .map(str::to_ascii_lowercase);
         let name = name.filter(|name| is_host(name));
-        let host = self.certificate_host(name.as_deref());
+        let host = self.certificate_host(name.as_deref(), local);
         let config = match self.core().tls.config(&host) {
             Ok(config) => config,
             Err(error) => {
@@ -176,21 +186,20 @@ impl FakeRegistry {
     }
 
     /// As a real server does: its own certificate for names it does not know, unless it answers
-    /// to every name.
-    fn certificate_host(&self, name: Option<&str>) -> String {
+    /// to every name. Clients that dial an address send no name.
+    fn certificate_host(&self, name: Option<&str>, local: Option<IpAddr>) -> String {
         let core = self.core();
-        let first = || {
-            core.places
+        match (name, local) {
+            (Some(name), _) if core.places.contains_key(name) || core.fallback.is_some() => {
+                name.to_owned()
+            }
+            (None, Some(address)) => address.to_canonical().to_string(),
+            _ => core
+                .places
                 .keys()
                 .next()
                 .cloned()
-                .unwrap_or_else(|| "localhost".into())
-        };
-        match name {
-            Some(name) if core.places.contains_key(name) || core.fallback.is_some() => {
-                name.to_owned()
-            }
-            _ => first(),
+                .unwrap_or_else(|| "localhost".into()),
         }
     }
 
@@ -273,6 +282,7 @@ async fn accept_all(
         match accepted {
             Ok((stream, peer)) => {
                 let _ = stream.set_nodelay(true);
+                let local = stream.local_addr().ok().map(|address| address.ip());
                 let reset = Arc::new(AtomicBool::new(false));
                 let hook = reset.clone();
                 let conn = Conn {
@@ -282,7 +292,11 @@ async fn accept_all(
                 };
                 let io = Resettable { stream, reset };
                 let hook: ResetHook = Arc::new(move || hook.store(true, Ordering::Relaxed));
-                connections.spawn(registry.clone().run(io, conn, Some(hook), stop.clone()));
+                connections.spawn(
+                    registry
+                        .clone()
+                        .run(io, conn, Some(hook), stop.clone(), local),
+                );
             }
             Err(error) => {
                 // Out of file descriptors, most likely: those in use must end first.

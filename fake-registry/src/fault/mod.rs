@@ -43,6 +43,17 @@ pub struct ScriptError {
     pub message: String,
 }
 
+impl ScriptError {
+    pub(crate) fn of(error: &serde_saphyr::Error) -> Self {
+        let place = error.location();
+        Self {
+            line: place.map_or(0, |place| place.line()),
+            column: place.map_or(0, |place| place.column()),
+            message: error.without_snippet().to_string(),
+        }
+    }
+}
+
 impl Script {
     /// No rules.
     pub fn new() -> Self {
@@ -51,14 +62,7 @@ impl Script {
 
     /// Reads YAML (`rules: [{match: …, action: …}]`); unknown keys are refused.
     pub fn from_yaml(text: &str) -> Result<Self, ScriptError> {
-        serde_saphyr::from_str(text).map_err(|error| {
-            let place = error.location();
-            ScriptError {
-                line: place.map_or(0, |place| place.line()),
-                column: place.map_or(0, |place| place.column()),
-                message: error.without_snippet().to_string(),
-            }
-        })
+        serde_saphyr::from_str(text).map_err(|error| ScriptError::of(&error))
     }
 
     /// Adds a rule at the end.

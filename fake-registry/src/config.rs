@@ -1,0 +1,184 @@
+//! A registry described in YAML: hosts with their accounts and images, and the fault script.
+//!
+//! ```yaml
+//! hosts:
+//!   - name: registry.example
+//!     auth: { kind: token, users: { ci: { password: secret, rights: ["*"] } }, anonymous: ["public/*:pull"] }
+//!     images: ["team/web:v1 linux/amd64,linux/arm64 2x1MiB"]
+//! faults:
+//!   - match: { route: manifest, nth: 1 }
+//!     action: { status: 503 }
+//! ```
+
+use indexmap::IndexMap;
+use serde::Deserialize;
+
+use crate::auth::{Accounts, AuthPolicy, TokenService};
+use crate::builder::Builder;
+use crate::fault::{Rule, Script, ScriptError, Span};
+use crate::host::HostSpec;
+use crate::keys::Secret;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Config {
+    #[serde(default)]
+    seed: Option<u64>,
+    #[serde(default)]
+    hosts: Vec<Host>,
+    #[serde(default)]
+    any_host: Option<String>,
+    #[serde(default)]
+    faults: Vec<Rule>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Host {
+    name: String,
+    #[serde(default)]
+    auth: Option<Auth>,
+    #[serde(default)]
+    images: Vec<String>,
+    #[serde(default = "yes")]
+    deletes: bool,
+    #[serde(default = "yes")]
+    referrers: bool,
+    #[serde(default)]
+    sparse: bool,
+    #[serde(default)]
+    blobs_at: Option<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Auth {
+    kind: Kind,
+    #[serde(default)]
+    users: IndexMap<String, User>,
+    #[serde(default)]
+    anonymous: Vec<String>,
+    #[serde(default)]
+    expires_in: Option<Span>,
+    #[serde(default)]
+    service: Option<String>,
+    #[serde(default)]
+    realm: Option<String>,
+    #[serde(default)]
+    path: Option<String>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Kind {
+    Basic,
+    Token,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct User {
+    password: Secret,
+    #[serde(default)]
+    rights: Vec<String>,
+}
+
+impl Builder {
+    /// Reads a description in YAML; unknown keys are refused, with line and column.
+    pub fn from_yaml(text: &str) -> Result<Self, ScriptError> {
+        let config: Config =
+            serde_saphyr::from_str(text).map_err(|error| ScriptError::of(&error))?;
+        let mut builder = Self::default().faults(Script {
+            rules: config.faults,
+        });
+        if let Some(seed) = config.seed {
+            builder = builder.seed(seed);
+        }
+        if let Some(host) = config.any_host {
+            builder = builder.any_host(&host);
+        }
+        for host in config.hosts {
+            for line in &host.images {
+                builder = builder.image(&host.name, line);
+            }
+            let mut spec = HostSpec::new(host.name)
+                .deletes(host.deletes)
+                .referrers(host.referrers)
+                .sparse(host.sparse);
+            if let Some(blobs) = host.blobs_at {
+                spec = spec.blobs_at(blobs);
+            }
+            if let Some(auth) = host.auth {
+                spec = spec.auth(auth.policy());
+            }
+            builder = builder.host(spec);
+        }
+        Ok(builder)
+    }
+}
+
+impl Auth {
+    fn policy(self) -> AuthPolicy {
+        fn texts(list: &[String]) -> Vec<&str> {
+            list.iter().map(String::as_str).collect()
+        }
+        let mut accounts = Accounts::new().anonymous(&texts(&self.anonymous));
+        for (name, user) in &self.users {
+            accounts = accounts.user(name, &user.password.0, &texts(&user.rights));
+        }
+        match self.kind {
+            Kind::Basic => AuthPolicy::Basic(accounts),
+            Kind::Token => {
+                let mut service = TokenService::new(accounts);
+                if let Some(time) = self.expires_in {
+                    service = service.expires_in(time.0);
+                }
+                if let Some(name) = self.service {
+                    service = service.service(name);
+                }
+                if let Some(realm) = self.realm {
+                    service = service.realm(realm);
+                }
+                if let Some(path) = self.path {
+                    service = service.path(path);
+                }
+                AuthPolicy::Token(service)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptions_that_are_read_and_refused() {
+        let text = "
+seed: 1
+any-host: a.example
+hosts:
+  - name: a.example
+    auth: { kind: token, users: { ci: { password: x, rights: ['*'] } }, anonymous: ['public/*:pull'], expires-in: 2m }
+    images: ['team/web:v1 1x1KiB']
+    deletes: false
+faults:
+  - action: { status: 503 }
+";
+        assert!(Builder::from_yaml(text).is_ok());
+        let table = [
+            ("hosts:\n  - nome: a\n", 2),
+            ("hosts:\n  - name: a\n    auth: { kind: magic }\n", 3),
+            ("seed: many\n", 1),
+            ("faults:\n  - action: { status: 1 }\n", 2),
+        ];
+        for (text, line) in table {
+            let error = Builder::from_yaml(text).unwrap_err();
+            assert_eq!(error.line, line, "for {text:?}: {error}");
+        }
+    }
+}
