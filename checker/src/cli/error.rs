@@ -7,6 +7,7 @@ use miette::{Diagnostic, NamedSource, SourceSpan};
 
 use crate::cluster::ConnectError;
 use crate::reference::ReferenceError;
+use crate::world::real::CaFileError;
 
 /// Why pullcheck could not run.
 #[derive(Debug, thiserror::Error, Diagnostic)]
@@ -35,12 +36,9 @@ pub(super) enum CliError {
     #[error("{} cannot be read", path.display())]
     #[diagnostic(code(pullcheck::file))]
     File { path: PathBuf, source: io::Error },
-    #[error("{} holds no certificate", path.display())]
-    #[diagnostic(
-        code(pullcheck::ca),
-        help("PEM is wanted: a block between BEGIN CERTIFICATE and END CERTIFICATE")
-    )]
-    NoCertificate { path: PathBuf },
+    #[error("the authorities of --ca cannot be used")]
+    #[diagnostic(code(pullcheck::ca))]
+    Ca { source: CaFileError },
     #[error("no cluster can be reached")]
     #[diagnostic(
         code(pullcheck::kubeconfig),
@@ -57,9 +55,6 @@ pub(super) enum CliError {
     #[error("the lines cannot be read or written")]
     #[diagnostic(code(pullcheck::jsonl))]
     Lines { source: io::Error },
-    #[error("the network cannot be used: {why}")]
-    #[diagnostic(code(pullcheck::network))]
-    Network { why: String },
     #[error("standard input cannot be read")]
     #[diagnostic(code(pullcheck::stdin))]
     Stdin { source: io::Error },

@@ -5,7 +5,6 @@
 
 mod args;
 mod error;
-mod net;
 mod print;
 mod progress;
 mod request;

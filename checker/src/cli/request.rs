@@ -5,19 +5,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
-
 use super::args::{AzureAccess, ClusterTarget, ImageTarget, Network};
 use super::error::CliError;
-use super::net::{RealNet, SystemClock};
 use crate::check::{Request, Settings};
 use crate::evidence::Platform;
 use crate::keyring::{Credential, Secret};
 use crate::reference::Reference;
+use crate::world::real::{SystemClock, SystemNet, read_ca_file};
 use crate::world::{Arm, FixedToken, Place, Trust, Vantage, World};
 
-const CA_LIMIT: u64 = 4 * 1024 * 1024;
 const SECRET_LIMIT: u64 = 64 * 1024;
 
 pub(super) fn image(target: &ImageTarget) -> Result<(World, Request, Settings), CliError> {
@@ -76,31 +72,18 @@ fn settings(network: &Network) -> Settings {
 }
 
 fn world(network: &Network) -> Result<World, CliError> {
-    let extra = network
-        .ca
-        .as_deref()
-        .map(certificates)
-        .transpose()?
+    let extra = network.ca.as_deref().map(read_ca_file).transpose();
+    let extra = extra
+        .map_err(|source| CliError::Ca { source })?
         .unwrap_or_default();
     let server = network.dns.as_deref().map(server).transpose()?;
-    let net = RealNet::new(server).map_err(|error| CliError::Network {
-        why: error.to_string(),
-    })?;
+    let net = SystemNet::new(server);
     let place = Place::new(
         Vantage::Workstation,
         Arc::new(net),
         Trust::Platform { extra },
     );
     Ok(World::new(Arc::new(SystemClock), place))
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CliError> {
-    let bytes = read(path, CA_LIMIT)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    match found {
-        Ok(list) if !list.is_empty() => Ok(list),
-        _ => Err(CliError::NoCertificate { path: path.into() }),
-    }
 }
 
 fn read(path: &Path, limit: u64) -> Result<Vec<u8>, CliError> {

@@ -176,6 +176,8 @@ fn one_container(
             other => PullPolicy::Other(other.into()),
         }),
         state,
+        last_exit: status
+            .and_then(|status| Some(status.last_state.as_ref()?.terminated.as_ref()?.exit_code)),
     }
 }
 

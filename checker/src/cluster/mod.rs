@@ -9,7 +9,7 @@ mod convert;
 mod read;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use kube::Client;
 

@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use super::{Target, WorkloadKind, read};
 use crate::symptom::{GapReason, SecretState, Trouble};
 
-type Answers = BTreeMap<&'static str, (u16, Value)>;
+pub(crate) type Answers = BTreeMap<String, (u16, Value)>;
 
 /// A client whose server knows these paths; each other one is forbidden, as for a narrow role.
-fn client(answers: Answers, asked: Arc<Mutex<Vec<String>>>) -> Client {
+pub(crate) fn client(answers: Answers, asked: Arc<Mutex<Vec<String>>>) -> Client {
     let answers = Arc::new(answers);
     let service = tower::service_fn(move |request: Request<Body>| {
         let answers = Arc::clone(&answers);
@@ -28,7 +28,7 @@ fn client(answers: Answers, asked: Arc<Mutex<Vec<String>>>) -> Client {
             let known = answers
                 .iter()
                 .rev()
-                .find(|(path, _)| uri.starts_with(**path));
+                .find(|(path, _)| uri.starts_with(path.as_str()));
             let (code, body) = known.map_or_else(
                 || (403, status(403, "Forbidden")),
                 |(_, answer)| answer.clone(),
@@ -67,14 +67,14 @@ fn pod(name: &str, message: &str) -> Value {
     })
 }
 
-fn list(kind: &str, items: &[Value], next: Option<&str>) -> Value {
+pub(crate) fn list(kind: &str, items: &[Value], next: Option<&str>) -> Value {
     json!({"apiVersion": "v1", "kind": kind, "metadata": {"resourceVersion": "7", "continue": next}, "items": items})
 }
 
 #[tokio::test]
 async fn with_nothing_but_get_pods_the_missing_rights_are_named() {
     let path = "/api/v1/namespaces/shop/pods/api-1";
-    let answers = Answers::from([(path, (200, pod("api-1", "not found")))]);
+    let answers = Answers::from([(path.to_owned(), (200, pod("api-1", "not found")))]);
     let client = client(answers, Arc::default());
     let symptoms = read(
         &client,
@@ -124,7 +124,7 @@ async fn with_nothing_but_get_pods_the_missing_rights_are_named() {
 #[tokio::test]
 async fn a_pod_that_is_not_there_is_a_gap() {
     let answers = Answers::from([(
-        "/api/v1/namespaces/shop/pods/gone",
+        "/api/v1/namespaces/shop/pods/gone".to_owned(),
         (404, status(404, "NotFound")),
     )]);
     let client = client(answers, Arc::default());
@@ -152,22 +152,23 @@ async fn the_pods_of_a_deployment_are_found_page_by_page() {
     other["metadata"]["ownerReferences"][0]["name"] = json!("api-two-5d9");
     let answers = Answers::from([
         (
-            "/apis/apps/v1/namespaces/shop/deployments/api",
+            "/apis/apps/v1/namespaces/shop/deployments/api".to_owned(),
             (200, deployment),
         ),
         (
-            "/api/v1/namespaces/shop/pods?&labelSelector=app%3Dapi&limit=500",
+            "/api/v1/namespaces/shop/pods?&labelSelector=app%3Dapi&limit=500".to_owned(),
             (
                 200,
                 list("PodList", &[pod("api-2", "not found"), other], Some("next")),
             ),
         ),
         (
-            "/api/v1/namespaces/shop/pods?&labelSelector=app%3Dapi&limit=500&continue=next",
+            "/api/v1/namespaces/shop/pods?&labelSelector=app%3Dapi&limit=500&continue=next"
+                .to_owned(),
             (200, list("PodList", &[pod("api-1", "not found")], None)),
         ),
         (
-            "/api/v1/namespaces/shop/events",
+            "/api/v1/namespaces/shop/events".to_owned(),
             (200, list("EventList", &[], None)),
         ),
     ]);
@@ -201,10 +202,13 @@ async fn secrets_are_read_and_never_printed() {
         "type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": "eyJhdXRocyI6e319"}});
     let answers = Answers::from([
         (
-            "/api/v1/namespaces/shop/pods/api-1",
+            "/api/v1/namespaces/shop/pods/api-1".to_owned(),
             (200, pod("api-1", "not found")),
         ),
-        ("/api/v1/namespaces/shop/secrets/pull", (200, secret)),
+        (
+            "/api/v1/namespaces/shop/secrets/pull".to_owned(),
+            (200, secret),
+        ),
     ]);
     let symptoms = read(
         &client(answers, Arc::default()),

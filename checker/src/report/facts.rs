@@ -159,7 +159,11 @@ pub(super) fn line(fact: &Fact) -> Option<(Mark, String)> {
                 .unwrap_or_default();
             (
                 Mark::Ok,
-                format!("{} {}: found ({kind})", seen.method, seen.target),
+                format!(
+                    "{} {}: found ({kind})",
+                    seen.method,
+                    short(&seen.target.to_string())
+                ),
             )
         }
         Seen::ManifestRefused {
@@ -240,6 +244,14 @@ pub(super) fn line(fact: &Fact) -> Option<(Mark, String)> {
         ),
         _ => return None,
     })
+}
+
+/// A digest as far as people compare it.
+fn short(target: &str) -> String {
+    match target.get(..19) {
+        Some(head) if target.starts_with("sha256:") && target.len() > 19 => format!("{head}…"),
+        _ => target.to_owned(),
+    }
 }
 
 fn refused(refusal: &Refusal) -> String {

@@ -2,6 +2,8 @@
 
 use super::facts::{Mark, line};
 use super::{Answer, Report, Style, Waiting};
+use crate::azure::{Assignment, AzureFacts, Grant};
+use crate::evidence::Evidence;
 use crate::verdict::{Judgement, Remedy, Verdict};
 use crate::world::Vantage;
 
@@ -12,6 +14,8 @@ const BOLD: &str = "1";
 const DIM: &str = "2";
 /// Pods that are listed one by one.
 const PODS: usize = 5;
+/// Role assignments that are listed.
+const ASSIGNMENTS: usize = 12;
 /// Messages that are quoted.
 const MESSAGES: usize = 4;
 
@@ -111,9 +115,18 @@ fn verdict(page: &mut Page, answer: &Answer, judgement: &Judgement) {
     }
 }
 
-/// A first letter in upper case and a full stop, where the words are not a name.
+/// A first letter in upper case where the first word is not a name, and a full stop.
 fn sentence(text: &str) -> String {
-    let mut out = text.to_owned();
+    let word = text.split_whitespace().next().unwrap_or_default();
+    let plain = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let mut out = String::with_capacity(text.len() + 1);
+    let mut characters = text.chars();
+    match characters.next() {
+        Some(first) if plain => out.extend(first.to_uppercase()),
+        Some(first) => out.push(first),
+        None => {}
+    }
+    out.extend(characters);
     if !out.ends_with(['.', '!', '?', ':']) {
         out.push('.');
     }
@@ -138,7 +151,12 @@ fn pods(page: &mut Page, answer: &Answer) {
         );
     }
     if answer.running > 0 {
-        page.fold("  ", &format!("{} with this image run", answer.running));
+        let run = if answer.running == 1 {
+            "1 container runs it".to_owned()
+        } else {
+            format!("{} containers run it", answer.running)
+        };
+        page.fold("  ", &run);
     }
 }
 
@@ -174,8 +192,9 @@ fn messages(page: &mut Page, answer: &Answer) {
     page.heading("What the kubelet says");
     for told in answer.told.iter().take(MESSAGES) {
         let node = told.node.as_deref().unwrap_or("no node");
-        let sure = if told.certain { "" } else { "?" };
-        page.fold_after(&format!("  {node}  {}{sure}  ", told.clue.id()), &told.text);
+        let sure = if told.certain { "certain" } else { "likely" };
+        page.line(&format!("  {}: {} ({sure})", clean(node), told.clue.id()));
+        page.fold("    ", &told.text);
     }
     if answer.told.len() > MESSAGES {
         page.fold("  ", &format!("and {} more", answer.told.len() - MESSAGES));
@@ -187,26 +206,52 @@ fn evidence(page: &mut Page, answer: &Answer) {
         return;
     }
     page.heading("Evidence");
+    let deciding = answer.judgement.vantage.as_ref();
+    let told: Vec<_> = deciding
+        .map(|vantage| lines(&answer.evidence, vantage))
+        .unwrap_or_default();
     for vantage in answer.evidence.vantages() {
         let place = match vantage {
-            Vantage::Workstation => "  from this workstation".to_owned(),
-            Vantage::Node(name) => format!("  from node {name}"),
+            Vantage::Workstation => "from this workstation".to_owned(),
+            Vantage::Node(name) => format!("from node {name}"),
         };
-        page.line(&place);
-        for fact in answer.evidence.from(vantage) {
-            let Some((mark, words)) = line(fact) else {
+        let found = lines(&answer.evidence, vantage);
+        // Beside the vantage that decides, only what differs is worth the room.
+        if Some(vantage) != deciding {
+            let alike = found
+                .iter()
+                .map(|one| &one.words)
+                .eq(told.iter().map(|one| &one.words));
+            if alike {
+                page.line(&format!("  {place}: the same"));
                 continue;
-            };
-            let millis = fact.took.as_millis();
-            let mark = match mark {
+            }
+            if found.iter().all(|one| one.mark != Mark::Fail) {
+                let mut stages: Vec<&str> = Vec::new();
+                for one in found.iter().filter(|one| one.mark == Mark::Ok) {
+                    if !stages.contains(&one.stage) {
+                        stages.push(one.stage);
+                    }
+                }
+                let ok = page.paint(GREEN, "ok");
+                page.line(&format!(
+                    "  {place}: {ok} at every stage ({})",
+                    stages.join(", ")
+                ));
+                continue;
+            }
+        }
+        page.line(&format!("  {place}"));
+        for one in &found {
+            let mark = match one.mark {
                 Mark::Ok => page.paint(GREEN, "ok  "),
                 Mark::Fail => page.paint(RED, "FAIL"),
                 Mark::Note => page.paint(DIM, "note"),
             };
             page.fold_after_painted(
-                &format!("    {:<9}{millis:>7} ms  ", fact.stage.id()),
+                &format!("    {:<9}{:>7} ms  ", one.stage, one.millis),
                 &mark,
-                &words,
+                &one.words,
             );
         }
     }
@@ -218,24 +263,19 @@ fn evidence(page: &mut Page, answer: &Answer) {
     for gap in &azure.gaps {
         page.fold_after("    not told: ", &format!("{}: {}", gap.what, gap.why));
     }
-    if let (Some(identity), Some(all)) = (azure.kubelet(), &azure.assignments) {
-        let mine: Vec<String> = azure
-            .assignments_of(&identity.object_id)
-            .map(|one| format!("{} at {}", one.role, one.scope))
-            .collect();
-        let mine = if mine.is_empty() {
-            "none".into()
-        } else {
-            mine.join(", ")
-        };
-        page.fold_after(
-            "    ",
-            &format!(
-                "kubelet identity {}: {mine} (of {} assignments at or above the registry)",
-                identity.object_id,
-                all.len()
-            ),
-        );
+    if let Some(identity) = azure.kubelet() {
+        page.fold_after("    ", &format!("kubelet identity: {}", identity.object_id));
+    }
+    for one in azure.assignments.iter().flatten().take(ASSIGNMENTS) {
+        page.fold_after("    ", &assigned(azure, one));
+    }
+    let more = azure
+        .assignments
+        .as_ref()
+        .map_or(0, Vec::len)
+        .saturating_sub(ASSIGNMENTS);
+    if more > 0 {
+        page.fold("    ", &format!("and {more} more assignments"));
     }
     if let Some(registry) = &azure.registry {
         page.fold_after(
@@ -248,6 +288,70 @@ fn evidence(page: &mut Page, answer: &Answer) {
             ),
         );
     }
+}
+
+/// `role for whom at where`, and what it is worth for this pull.
+fn assigned(azure: &AzureFacts, one: &Assignment) -> String {
+    let kubelet = azure.kubelet().is_some_and(|identity| {
+        azure
+            .assignments_of(&identity.object_id)
+            .any(|mine| mine.id == one.id)
+    });
+    let control = azure.cluster.as_ref().is_some_and(|cluster| {
+        cluster
+            .control_plane
+            .iter()
+            .any(|id| id.eq_ignore_ascii_case(&one.principal_id))
+    });
+    let who = match (kubelet, control) {
+        (true, _) => "the kubelet identity",
+        (false, true) => "the control plane's identity",
+        (false, false) => "somebody else",
+    };
+    let above = if one.inherited {
+        "inherited from"
+    } else {
+        "at the registry"
+    };
+    let scope = if one.inherited {
+        one.scope.as_str()
+    } else {
+        ""
+    };
+    let worth = match &one.grant {
+        Grant::Pull => "lets pull",
+        Grant::OtherRepositories { .. } => "lets pull from other repositories",
+        Grant::NotHonoured => "not honoured by this registry",
+        Grant::No => "does not let pull",
+        Grant::Unknown => "what it lets is unknown",
+    };
+    format!(
+        "{} for {who} ({}), {above} {scope}: {worth}",
+        one.role, one.principal_id
+    )
+}
+
+/// One fact as a line.
+struct Line {
+    stage: &'static str,
+    millis: u128,
+    mark: Mark,
+    words: String,
+}
+
+fn lines(evidence: &Evidence, vantage: &Vantage) -> Vec<Line> {
+    let facts = evidence.iter().filter(|fact| fact.vantage == *vantage);
+    facts
+        .filter_map(|fact| {
+            let (mark, words) = line(fact)?;
+            Some(Line {
+                stage: fact.stage.id(),
+                millis: fact.took.as_millis(),
+                mark,
+                words,
+            })
+        })
+        .collect()
 }
 
 fn limits(registry: &crate::azure::RegistryFacts) -> String {

@@ -90,6 +90,8 @@ pub struct Container {
     pub policy: Option<PullPolicy>,
     /// What it does now.
     pub state: ContainerState,
+    /// How its last run ended, if it ran before.
+    pub last_exit: Option<i32>,
 }
 
 /// What a container does now.
@@ -248,7 +250,9 @@ impl Pod {
                         message: text,
                     });
                 }
-                if reason == "RunContainerError" {
+                // 255 is what a runtime gives for a program of another architecture.
+                let crashed = reason == "CrashLoopBackOff" && container.last_exit == Some(255);
+                if reason == "RunContainerError" || crashed {
                     return Some(Trouble::AfterPull {
                         container,
                         reason,
@@ -448,6 +452,7 @@ mod tests {
                 reason: reason.into(),
                 message: message.map(Into::into),
             },
+            last_exit: None,
         }
     }
 

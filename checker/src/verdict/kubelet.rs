@@ -106,6 +106,15 @@ fn after_the_pull(case: &Case<'_>) -> Draft {
         let because = format!("the image is built for {built}, the node is {node}{told}");
         return Draft::proven(Stage::Platform, Cause::PlatformMismatchSingle, because);
     }
+    if built_for.is_none() {
+        let because = format!("the image was pulled, and the container cannot run from it{told}");
+        let candidates = vec![Cause::ArtifactNotImage, Cause::PlatformMismatchSingle];
+        let settle = vec![Settle::by(
+            "what the image is, and for which platform",
+            format!("crane config {}", case.image),
+        )];
+        return Draft::open(Stage::Unpack, candidates, because, settle);
+    }
     Draft::pullable(format!(
         "the image was pulled; the container stops for another reason{told}"
     ))
@@ -216,6 +225,7 @@ pub(super) fn told_only(case: &Case<'_>) -> Draft {
     }
     // An error that the node itself met, in words that admit one cause only.
     let direct = match told.clue {
+        _ if told.certain && elsewhere(case, told).is_some() => elsewhere(case, told),
         Clue::DnsServerFailed if told.certain => Some(Cause::DnsServfail),
         Clue::TcpRefused if told.certain && told.causes.first() == Some(&Cause::TcpRefused) => {
             Some(Cause::TcpRefused)
@@ -247,6 +257,38 @@ pub(super) fn told_only(case: &Case<'_>) -> Draft {
         because,
         settle_from_node(case, told),
     )
+}
+
+/// The cause when the host that the node could not reach is not the registry's: the token service,
+/// or the storage behind it.
+fn elsewhere(case: &Case<'_>, told: &Told) -> Option<Cause> {
+    let unreachable = [
+        Clue::TcpRefused,
+        Clue::TcpTimeout,
+        Clue::NetworkUnreachable,
+        Clue::DnsNotFound,
+    ];
+    let host = told
+        .host
+        .as_deref()
+        .filter(|_| unreachable.contains(&told.clue))?;
+    let registry = case.reference?.endpoint();
+    let bare = host
+        .rsplit_once(':')
+        .filter(|(_, port)| port.parse::<u16>().is_ok())
+        .map_or(host, |(name, _)| name);
+    if bare.eq_ignore_ascii_case(&registry.host().to_string()) || told.text.contains("ns=") {
+        return None;
+    }
+    if told.text.contains("failed to authorize") {
+        return Some(Cause::TokenEndpointUnreachable);
+    }
+    let layers = told.text.contains("failed to copy") || told.stage == Stage::Blob;
+    layers.then_some(if told.clue == Clue::DnsNotFound {
+        Cause::DnsDataEndpointMissing
+    } else {
+        Cause::DataEndpointBlocked
+    })
 }
 
 fn now_passes(case: &Case<'_>) -> bool {

@@ -230,12 +230,16 @@ fn deciding_vantage(case: &Case<'_>) -> Option<Vantage> {
         .copied()
         .find(|vantage| matches!(ending(case.evidence, vantage), Ending::Stopped(_)));
     let node = stopped.or_else(|| failing.first().copied());
-    node.or_else(|| {
-        seen.iter()
-            .copied()
-            .find(|vantage| **vantage == Vantage::Workstation)
-    })
-    .cloned()
+    // When nothing fails, any node says more than the workstation about what a node can do.
+    let other = seen
+        .iter()
+        .copied()
+        .find(|vantage| case.failing_nodes.is_empty() && matches!(vantage, Vantage::Node(_)));
+    let workstation = seen
+        .iter()
+        .copied()
+        .find(|vantage| **vantage == Vantage::Workstation);
+    node.or(other).or(workstation).cloned()
 }
 
 /// What a stop at one stage means; one file a family of stages.

@@ -139,6 +139,9 @@ fn proved_from(case: &Case<'_>, vantage: &Vantage) -> Vec<String> {
 }
 
 fn step(fact: &Fact) -> Option<String> {
+    if role(fact) == Role::Metadata {
+        return None;
+    }
     let of = match role(fact) {
         Role::Registry => String::new(),
         _ => format!(" of {}", host(fact)),
@@ -152,17 +155,10 @@ fn step(fact: &Fact) -> Option<String> {
         } => "a registry answers".into(),
         Seen::TokenGranted { scope, .. } => format!("token for {scope}"),
         Seen::ExchangeGranted { .. } => "exchange of the node's identity".into(),
-        Seen::ManifestFound(seen) => format!("manifest {}", shortened(&seen.target.to_string())),
+        Seen::ManifestFound(_) => "manifest".into(),
         Seen::PlatformChosen { wanted, .. } => format!("an image for {wanted}"),
         Seen::ConfigRead { .. } => "configuration".into(),
         Seen::Tags { complete: true, .. } => "tag list".into(),
         _ => return None,
     })
-}
-
-fn shortened(target: &str) -> String {
-    match target.get(..19) {
-        Some(head) if target.starts_with("sha256:") && target.len() > 19 => format!("{head}…"),
-        _ => target.to_owned(),
-    }
 }
