@@ -194,7 +194,7 @@ impl Stub {
     }
 
     fn repository(&self, seen: &Seen, repository: &str, rest: &str) -> Reply {
-        let image = Image::new(repository, "amd64", &[1_000_000]);
+        let image = Image::new(repository, "amd64", &[60_000]);
         let manifest = rest.starts_with("manifests/");
         let layer = rest.ends_with(&digest(image.layers.last().unwrap()));
         let config = rest.ends_with(&digest(&image.config));
