@@ -3,7 +3,9 @@
 //! Everything runs as tasks of the tokio runtime that [`Builder::build`] is called in; with a paused
 //! clock, in virtual time. The last clone that is dropped takes the tasks with it.
 
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use jiff::Timestamp;
@@ -14,6 +16,8 @@ use crate::api::{Access, Api, WriteOptions};
 use crate::clock::{Clock, Seed, default_start};
 use crate::controllers;
 use crate::net::Network;
+use crate::node::{Node, NodeSpec};
+use crate::profile::Profile;
 use crate::store::{Kind, Store};
 
 /// The namespaces every cluster has.
@@ -25,7 +29,7 @@ pub struct Builder {
     seed: u64,
     start_time: Timestamp,
     network: Network,
-    kubernetes: (u32, u32),
+    profile: Profile,
 }
 
 impl Builder {
@@ -50,10 +54,10 @@ impl Builder {
         self
     }
 
-    /// The version of Kubernetes: minor and patch.
+    /// The versions it pretends to be.
     #[must_use]
-    pub fn kubernetes(mut self, minor: u32, patch: u32) -> Self {
-        self.kubernetes = (minor, patch);
+    pub fn profile(mut self, profile: Profile) -> Self {
+        self.profile = profile;
         self
     }
 
@@ -62,8 +66,9 @@ impl Builder {
         let seed = Seed::new(self.seed);
         let clock = Clock::starting_at(self.start_time);
         let store = Store::new(clock, seed);
-        let (minor, patch) = self.kubernetes;
-        let api = Api::new(store.clone(), minor, seed).with_patch(patch);
+        let version = self.profile.kubernetes;
+        let api =
+            Api::new(store.clone(), version.minor.into(), seed).with_patch(version.patch.into());
         furnish(&api);
         let tasks = controllers::start(&api, seed.derive("controllers"));
         Cluster {
@@ -73,6 +78,8 @@ impl Builder {
                 store,
                 api,
                 network: self.network,
+                profile: self.profile,
+                nodes: Mutex::default(),
                 tasks: Mutex::new(tasks),
             }),
         }
@@ -91,9 +98,27 @@ struct Inner {
     store: Store,
     api: Api,
     network: Network,
+    profile: Profile,
+    nodes: Mutex<Nodes>,
     /// Dropped with the cluster; the tasks end then.
     #[expect(dead_code, reason = "held for its drop")]
     tasks: Mutex<JoinSet<()>>,
+}
+
+#[derive(Default)]
+struct Nodes {
+    running: BTreeMap<String, Node>,
+    /// How many ever joined; each gets a pod network of its own.
+    joined: u32,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        for node in nodes.running.values() {
+            node.stop();
+        }
+    }
 }
 
 impl Cluster {
@@ -103,8 +128,62 @@ impl Cluster {
             seed: 0,
             start_time: default_start(),
             network: Network::new(),
-            kubernetes: (36, 2),
+            profile: Profile::default(),
         }
+    }
+
+    /// A node joins now: its host enters the network, its kubelet registers and begins to sync. A
+    /// node of the same name is stopped first, as when a machine is replaced.
+    pub fn add_node(&self, spec: NodeSpec) -> Node {
+        let mut nodes = self.nodes_mut();
+        if let Some(old) = nodes.running.remove(&spec.name) {
+            old.stop();
+        }
+        let number = (nodes.joined % 250) as u8;
+        nodes.joined += 1;
+        let inner = &self.inner;
+        let node = Node::start(&spec, &inner.network, &inner.store, inner.seed, number);
+        nodes.running.insert(spec.name, node.clone());
+        node
+    }
+
+    /// A description of a node with the cluster's own versions, for [`Cluster::add_node`].
+    pub fn node_spec(&self, name: &str, address: IpAddr) -> NodeSpec {
+        NodeSpec {
+            profile: self.inner.profile,
+            ..NodeSpec::new(name, address)
+        }
+    }
+
+    /// The running node of this name.
+    pub fn node(&self, name: &str) -> Option<Node> {
+        self.nodes_mut().running.get(name).cloned()
+    }
+
+    /// The running nodes, by name.
+    pub fn nodes(&self) -> Vec<Node> {
+        self.nodes_mut().running.values().cloned().collect()
+    }
+
+    /// Stops a node and deletes its Node object, as when a machine is taken away for good.
+    pub fn remove_node(&self, name: &str) {
+        if let Some(node) = self.nodes_mut().running.remove(name) {
+            node.stop();
+        }
+        // Someone may have deleted the object before.
+        let _ = self.inner.store.delete(Kind::Node, "", name);
+    }
+
+    fn nodes_mut(&self) -> MutexGuard<'_, Nodes> {
+        self.inner
+            .nodes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The versions it pretends to be.
+    pub fn profile(&self) -> Profile {
+        self.inner.profile
     }
 
     /// The API as an HTTP service, for `kube::Client::new(service, "default")`.
@@ -177,4 +256,125 @@ fn furnish(api: &Api) {
                 "ports": [{ "name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443 }] }
         }),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use k8s_openapi::api::apps::v1::Deployment;
+    use k8s_openapi::api::core::v1::{Event, Node as NodeObject, Pod};
+    use kube::api::{Api as KubeApi, ListParams, PostParams};
+
+    use super::*;
+    use crate::clock::rfc3339_seconds;
+
+    type TestResult<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+    /// Two nodes and a deployment whose registry has no name in DNS, watched for ten minutes.
+    async fn play(seed: u64) -> TestResult<(Cluster, Vec<String>)> {
+        let cluster = Cluster::builder().seed(seed).build();
+        for (name, address) in [("node-1", "10.1.0.4"), ("node-2", "10.1.0.5")] {
+            cluster.add_node(cluster.node_spec(name, address.parse()?));
+        }
+        let client = kube::Client::new(cluster.service(), "default");
+        let deployments: KubeApi<Deployment> = KubeApi::default_namespaced(client);
+        let web = serde_json::from_value(json!({
+            "metadata": { "name": "web" },
+            "spec": { "replicas": 2, "selector": { "matchLabels": { "app": "web" } },
+                "template": { "metadata": { "labels": { "app": "web" } }, "spec": { "containers":
+                    [{ "name": "main", "image": "registry.example/team/web:v1" }] } } }
+        }))?;
+        deployments.create(&PostParams::default(), &web).await?;
+        tokio::time::sleep(Duration::from_mins(11)).await;
+        let nodes = cluster.nodes();
+        let attempts = nodes.iter().flat_map(Node::attempts);
+        let lines = attempts
+            .map(|attempt| {
+                format!(
+                    "{} {} {:?} {:?}",
+                    attempt.node, attempt.pod, attempt.started, attempt.outcome
+                )
+            })
+            .collect();
+        Ok((cluster, lines))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kubelet_works_on_what_the_controllers_made() -> TestResult {
+        let (cluster, attempts) = play(1).await?;
+        let client = kube::Client::new(cluster.service(), "default");
+        let pods: KubeApi<Pod> = KubeApi::default_namespaced(client.clone());
+        let list = pods.list(&ListParams::default()).await?.items;
+        let mut nodes: Vec<String> = list
+            .iter()
+            .filter_map(|pod| pod.spec.clone()?.node_name)
+            .collect();
+        nodes.sort_unstable();
+        assert_eq!(nodes, ["node-1", "node-2"]);
+        for pod in &list {
+            let statuses = pod.status.clone().unwrap().container_statuses.unwrap();
+            let waiting = statuses[0].state.clone().unwrap().waiting.unwrap();
+            let reason = waiting.reason.unwrap();
+            assert!(
+                ["ErrImagePull", "ImagePullBackOff"].contains(&reason.as_str()),
+                "{reason}"
+            );
+            assert!(waiting.message.unwrap().contains("no such host"));
+        }
+        assert!(attempts.len() >= 10, "{attempts:#?}");
+        let deployments: KubeApi<Deployment> = KubeApi::default_namespaced(client.clone());
+        let status = deployments.get("web").await?.status.unwrap();
+        assert_eq!(
+            (status.replicas, status.unavailable_replicas),
+            (Some(2), Some(2))
+        );
+        let reasons: Vec<String> = status
+            .conditions
+            .unwrap()
+            .into_iter()
+            .filter_map(|condition| condition.reason)
+            .collect();
+        assert_eq!(
+            reasons,
+            ["MinimumReplicasUnavailable", "ProgressDeadlineExceeded"]
+        );
+        let events: KubeApi<Event> = KubeApi::default_namespaced(client.clone());
+        let failed = events
+            .list(&ListParams::default().fields("reason=Failed"))
+            .await?;
+        assert!(!failed.items.is_empty());
+        let objects: KubeApi<NodeObject> = KubeApi::all(client);
+        assert_eq!(objects.list(&ListParams::default()).await?.items.len(), 2);
+        cluster.remove_node("node-2");
+        assert!(objects.get_opt("node-2").await?.is_none());
+        assert!(cluster.node("node-2").is_none());
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_seed_repeats_and_another_one_differs() -> TestResult {
+        let (_, one) = play(1).await?;
+        let (_, again) = play(1).await?;
+        let (_, other) = play(2).await?;
+        assert_eq!(one, again);
+        assert_ne!(one, other);
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_clone_takes_everything_with_it() -> TestResult {
+        let cluster = Cluster::builder().build();
+        let start = rfc3339_seconds(cluster.clock().now());
+        assert_eq!(start, "2026-01-15T09:00:00Z");
+        cluster.add_node(cluster.node_spec("node-1", "10.1.0.4".parse()?));
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        let store = cluster.store();
+        drop(cluster);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let version = store.version();
+        tokio::time::sleep(Duration::from_hours(1)).await;
+        assert_eq!(store.version(), version, "no heartbeat, no controller");
+        Ok(())
+    }
 }
