@@ -149,8 +149,10 @@ impl Builder {
                 specs.push(HostSpec::new(host.as_str()));
             }
         }
+        let mut modes = Vec::new();
         for spec in specs {
             let name = spec.name.clone();
+            modes.push((name.clone(), spec.tls));
             let is_acr = spec.flavour == Flavour::Acr;
             let acr = state
                 .as_ref()
@@ -196,6 +198,9 @@ impl Builder {
             azure: state.map(Azure::new),
             faults: Faults::new(self.faults, self.seed.unwrap_or_default()),
         };
+        for (host, mode) in modes {
+            core.tls.set_mode(&host, mode);
+        }
         let registry = FakeRegistry::from_core(core);
         for (host, line) in self.images {
             let spec: ImageSpec = line.parse().map_err(|source| BuildError::Image {

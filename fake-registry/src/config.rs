@@ -18,6 +18,7 @@ use crate::builder::Builder;
 use crate::fault::{Rule, Script, ScriptError, Span};
 use crate::host::HostSpec;
 use crate::keys::Secret;
+use crate::tls::TlsMode;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -48,6 +49,8 @@ struct Host {
     sparse: bool,
     #[serde(default)]
     blobs_at: Option<String>,
+    #[serde(default)]
+    tls: TlsMode,
 }
 
 fn yes() -> bool {
@@ -108,7 +111,8 @@ impl Builder {
             let mut spec = HostSpec::new(host.name)
                 .deletes(host.deletes)
                 .referrers(host.referrers)
-                .sparse(host.sparse);
+                .sparse(host.sparse)
+                .tls(host.tls);
             if let Some(blobs) = host.blobs_at {
                 spec = spec.blobs_at(blobs);
             }

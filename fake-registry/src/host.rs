@@ -13,6 +13,7 @@ use crate::core::Core;
 use crate::message::param;
 use crate::protocol::{Route, Target, Uploads};
 use crate::store::Store;
+use crate::tls::TlsMode;
 
 /// Blob addresses are good for this long.
 const SIGNED_FOR: Duration = Duration::from_mins(20);
@@ -28,6 +29,7 @@ pub struct HostSpec {
     pub(crate) sparse: bool,
     pub(crate) max_blob: u64,
     pub(crate) blob_host: Option<String>,
+    pub(crate) tls: TlsMode,
 }
 
 /// Whose habits the registry has where registries differ.
@@ -53,6 +55,7 @@ impl HostSpec {
             sparse: false,
             max_blob: 2 << 30,
             blob_host: None,
+            tls: TlsMode::default(),
         }
     }
 
@@ -95,6 +98,13 @@ impl HostSpec {
     #[must_use]
     pub fn max_blob(mut self, bytes: u64) -> Self {
         self.max_blob = bytes;
+        self
+    }
+
+    /// What is wrong with its TLS; `FakeRegistry::set_tls` changes it while running.
+    #[must_use]
+    pub fn tls(mut self, mode: TlsMode) -> Self {
+        self.tls = mode;
         self
     }
 

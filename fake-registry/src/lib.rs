@@ -58,4 +58,4 @@ pub use journal::{Authorization, Entry, Journal};
 pub use protocol::Route;
 pub use registry::{FakeRegistry, LookupError};
 pub use serve::{Conn, ResetHook, Scheme, Server, StartError};
-pub use tls::TlsError;
+pub use tls::{TlsError, TlsMode};

@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::core::Core;
 use crate::image::{ImageLineError, ImageSpec};
 use crate::journal::Journal;
+use crate::tls::TlsMode;
 
 /// A registry, or many under one roof. Clones are the same registry.
 #[derive(Clone)]
@@ -63,6 +64,11 @@ impl FakeRegistry {
     /// The CA certificate of the run, PEM.
     pub fn ca_pem(&self) -> String {
         self.core.tls.ca_pem().to_owned()
+    }
+
+    /// What is wrong with the TLS of a host from its next connection on; any host, registry or not.
+    pub fn set_tls(&self, host: &str, mode: TlsMode) {
+        self.core.tls.set_mode(&host.to_ascii_lowercase(), mode);
     }
 
     /// Every host name that somebody answers for; what DNS should know.

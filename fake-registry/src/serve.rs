@@ -169,6 +169,12 @@ impl FakeRegistry {
             .map(str::to_ascii_lowercase);
         let name = name.filter(|name| is_host(name));
         let host = self.certificate_host(name.as_deref(), local);
+        if let Some(refusal) = self.core().tls.mode(&host).refusal() {
+            let mut io = start.io;
+            let _ = io.write_all(refusal).await;
+            let _ = io.shutdown().await;
+            return None;
+        }
         let config = match self.core().tls.config(&host) {
             Ok(config) => config,
             Err(error) => {

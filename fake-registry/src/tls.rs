@@ -1,4 +1,5 @@
-//! Certificates of a run: a CA of our own, and a leaf for each host name, made when first asked for.
+//! Certificates of a run: a CA of our own, and a leaf for each host name, made when first asked for,
+//! good or bad as the host's mode wants it.
 //!
 //! Ed25519 throughout, because its signatures all have one length and simulated transfer times
 //! then do not depend on keys. Serial numbers are fixed and dates come from the clock handed in.
@@ -15,9 +16,10 @@ use rcgen::{
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, UnixTime};
-use rustls::sign::CertifiedKey;
+use rustls::server::WebPkiClientVerifier;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
-use rustls::{ServerConfig, server::ServerSessionMemoryCache};
+use rustls::{RootCertStore, ServerConfig, server::ServerSessionMemoryCache};
 
 use crate::clock::Clock;
 use crate::keys;
@@ -35,7 +37,55 @@ pub(crate) struct Tls {
     issuer: Issuer<'static, KeyPair>,
     ca_der: CertificateDer<'static>,
     ca_pem: String,
-    configs: Mutex<BTreeMap<String, Arc<ServerConfig>>>,
+    configs: Mutex<Configs>,
+}
+
+#[derive(Default)]
+struct Configs {
+    modes: BTreeMap<String, TlsMode>,
+    made: BTreeMap<String, Arc<ServerConfig>>,
+}
+
+/// What is wrong with the TLS of a host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum TlsMode {
+    /// Nothing.
+    #[default]
+    Valid,
+    /// The certificate ran out a day before it was first asked for.
+    Expired,
+    /// The certificate is good from tomorrow.
+    NotYetValid,
+    /// The certificate is for `elsewhere.invalid`.
+    WrongName,
+    /// The certificate is signed by its own key.
+    SelfSigned,
+    /// The certificate is from a CA that nobody has heard of.
+    UnknownCa,
+    /// The certificate is from an intermediate CA that the server does not send.
+    IncompleteChain,
+    /// The server wants a certificate of the run's CA from the client.
+    ClientCertificate,
+    /// The server refuses every version of TLS (alert `protocol_version`).
+    OldVersion,
+    /// The server and the client have no cipher in common (alert `handshake_failure`).
+    NoCipher,
+    /// The server speaks plain HTTP on its TLS port.
+    PlainHttp,
+}
+
+impl TlsMode {
+    /// What a server says to a TLS handshake instead of going on with it.
+    pub(crate) fn refusal(self) -> Option<&'static [u8]> {
+        match self {
+            Self::OldVersion => Some(&[21, 3, 1, 0, 2, 2, 70]),
+            Self::NoCipher => Some(&[21, 3, 3, 0, 2, 2, 40]),
+            Self::PlainHttp => Some(b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n400 Bad Request"),
+            _ => None,
+        }
+    }
 }
 
 /// Certificates could not be made.
@@ -74,7 +124,7 @@ impl Tls {
         params
             .distinguished_name
             .push(DnType::CommonName, "fake-registry CA of one run");
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.serial_number = Some(SerialNumber::from(1_u64));
         set_dates(&mut params, clock);
@@ -98,50 +148,141 @@ impl Tls {
         &self.ca_pem
     }
 
+    fn with_configs<T>(&self, work: impl FnOnce(&mut Configs) -> T) -> T {
+        work(&mut self.configs.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn set_mode(&self, host: &str, mode: TlsMode) {
+        self.with_configs(|configs| {
+            configs.modes.insert(host.to_owned(), mode);
+            configs.made.remove(host);
+        });
+    }
+
+    pub(crate) fn mode(&self, host: &str) -> TlsMode {
+        self.with_configs(|configs| configs.modes.get(host).copied().unwrap_or_default())
+    }
+
     /// The configuration for one host name, or IP address.
     pub(crate) fn config(&self, host: &str) -> Result<Arc<ServerConfig>, TlsError> {
-        let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(config) = configs.get(host) {
-            return Ok(config.clone());
+        let mode = self.mode(host);
+        if let Some(config) = self.with_configs(|configs| configs.made.get(host).cloned()) {
+            return Ok(config);
         }
-        let config = Arc::new(self.make_config(host)?);
-        if configs.len() >= MAX_LEAVES {
-            configs.clear();
-        }
-        configs.insert(host.to_owned(), config.clone());
+        let config = Arc::new(self.make_config(host, mode)?);
+        self.with_configs(|configs| {
+            if configs.made.len() >= MAX_LEAVES {
+                configs.made.clear();
+            }
+            configs.made.insert(host.to_owned(), config.clone());
+        });
         Ok(config)
     }
 
-    fn make_config(&self, host: &str) -> Result<ServerConfig, TlsError> {
-        let failed = |source| TlsError::Certificate {
-            host: host.to_owned(),
-            source,
-        };
-        let key = key_pair(self.seed, "leaf").map_err(failed)?;
-        let mut params = CertificateParams::new(vec![host.to_owned()]).map_err(failed)?;
-        params.distinguished_name.push(DnType::CommonName, host);
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        params.serial_number = Some(SerialNumber::from(2_u64));
-        params.use_authority_key_identifier_extension = true;
-        set_dates(&mut params, self.clock);
-        let leaf = params.signed_by(&key, &self.issuer).map_err(failed)?;
+    fn make_config(&self, host: &str, mode: TlsMode) -> Result<ServerConfig, TlsError> {
         let failed = |source| TlsError::Config {
             host: host.to_owned(),
             source,
         };
-        let chain = vec![leaf.der().clone(), self.ca_der.clone()];
+        let (key, chain) = self
+            .chain(host, mode)
+            .map_err(|source| TlsError::Certificate {
+                host: host.to_owned(),
+                source,
+            })?;
         let private = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
         let certified = CertifiedKey::from_der(chain, private, &self.provider).map_err(failed)?;
         let time: Arc<dyn TimeProvider> = Arc::new(Wall(self.clock));
-        let mut config = ServerConfig::builder_with_details(self.provider.clone(), time)
+        let builder = ServerConfig::builder_with_details(self.provider.clone(), time)
             .with_safe_default_protocol_versions()
-            .map_err(failed)?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(certified)));
+            .map_err(failed)?;
+        let builder = if mode == TlsMode::ClientCertificate {
+            let mut roots = RootCertStore::empty();
+            roots.add(self.ca_der.clone()).map_err(failed)?;
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), self.provider.clone());
+            let verifier = verifier
+                .build()
+                .map_err(|error| failed(rustls::Error::General(error.to_string())))?;
+            builder.with_client_cert_verifier(verifier)
+        } else {
+            builder.with_no_client_auth()
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
         config.session_storage = ServerSessionMemoryCache::new(1024);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(config)
+    }
+
+    /// A key and the certificates that a server shows for it.
+    fn chain(
+        &self,
+        host: &str,
+        mode: TlsMode,
+    ) -> Result<(KeyPair, Vec<CertificateDer<'static>>), rcgen::Error> {
+        let key = key_pair(self.seed, "leaf")?;
+        let name = if mode == TlsMode::WrongName {
+            "elsewhere.invalid"
+        } else {
+            host
+        };
+        let mut params = CertificateParams::new(vec![name.to_owned()])?;
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.serial_number = Some(SerialNumber::from(2_u64));
+        params.use_authority_key_identifier_extension = mode != TlsMode::SelfSigned;
+        let day = Duration::from_hours(24);
+        let now =
+            Duration::from_secs(u64::try_from(self.clock.now().as_second()).unwrap_or_default());
+        match mode {
+            TlsMode::Expired => set_period(
+                &mut params,
+                now.saturating_sub(60 * day),
+                now.saturating_sub(day),
+            ),
+            TlsMode::NotYetValid => set_period(&mut params, now + day, now + 60 * day),
+            _ => set_dates(&mut params, self.clock),
+        }
+        let chain = match mode {
+            TlsMode::SelfSigned => vec![params.self_signed(&key)?.der().clone()],
+            TlsMode::UnknownCa => {
+                let (issuer, ca) = self.other_ca("other-ca", None)?;
+                vec![params.signed_by(&key, &issuer)?.der().clone(), ca]
+            }
+            TlsMode::IncompleteChain => {
+                let (issuer, _) = self.other_ca("intermediate-ca", Some(&self.issuer))?;
+                vec![params.signed_by(&key, &issuer)?.der().clone()]
+            }
+            _ => vec![
+                params.signed_by(&key, &self.issuer)?.der().clone(),
+                self.ca_der.clone(),
+            ],
+        };
+        Ok((key, chain))
+    }
+
+    /// Another CA, of its own or below the run's.
+    fn other_ca(
+        &self,
+        name: &str,
+        above: Option<&Issuer<'static, KeyPair>>,
+    ) -> Result<(Issuer<'static, KeyPair>, CertificateDer<'static>), rcgen::Error> {
+        let key = key_pair(self.seed, name)?;
+        let mut params = CertificateParams::new(Vec::new())?;
+        params
+            .distinguished_name
+            .push(DnType::CommonName, format!("fake-registry {name}"));
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        params.serial_number = Some(SerialNumber::from(3_u64));
+        set_dates(&mut params, self.clock);
+        let certificate = match above {
+            Some(issuer) => params.signed_by(&key, issuer)?,
+            None => params.self_signed(&key)?,
+        };
+        let der = certificate.der().clone();
+        Ok((Issuer::new(params, key), der))
     }
 }
 
@@ -153,10 +294,15 @@ pub(crate) fn is_host(name: &str) -> bool {
 }
 
 fn set_dates(params: &mut CertificateParams, clock: Clock) {
-    let start = u64::try_from(clock.now().as_second()).unwrap_or_default();
+    let now = Duration::from_secs(u64::try_from(clock.now().as_second()).unwrap_or_default());
+    set_period(params, now.saturating_sub(VALID_BEFORE), now + VALID_FOR);
+}
+
+/// From and until, as time since 1970.
+fn set_period(params: &mut CertificateParams, from: Duration, until: Duration) {
     let epoch = date_time_ymd(1970, 1, 1);
-    params.not_before = epoch + Duration::from_secs(start).saturating_sub(VALID_BEFORE);
-    params.not_after = epoch + Duration::from_secs(start) + VALID_FOR;
+    params.not_before = epoch + from;
+    params.not_after = epoch + until;
 }
 
 fn key_pair(seed: Option<u64>, purpose: &str) -> Result<KeyPair, rcgen::Error> {

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use fake_registry::{Conn, FakeRegistry, HostSpec, Scheme};
+use fake_registry::{Conn, FakeRegistry, HostSpec, Scheme, TlsMode};
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -112,4 +112,57 @@ async fn plain_http_on_the_tls_port_is_told_so() {
         answer,
         "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
     );
+}
+
+#[tokio::test]
+async fn what_can_be_wrong_with_a_certificate() {
+    let table = [
+        (TlsMode::Valid, ""),
+        (TlsMode::Expired, "certificate expired"),
+        (TlsMode::NotYetValid, "not valid yet"),
+        (TlsMode::WrongName, "not valid for name"),
+        (TlsMode::SelfSigned, "invalid peer certificate: "),
+        (TlsMode::UnknownCa, "UnknownIssuer"),
+        (TlsMode::IncompleteChain, "UnknownIssuer"),
+        (TlsMode::ClientCertificate, "CertificateRequired"),
+        (TlsMode::OldVersion, "ProtocolVersion"),
+        (TlsMode::NoCipher, "HandshakeFailure"),
+        (TlsMode::PlainHttp, "corrupt message"),
+    ];
+    let registry = registry();
+    for (mode, want) in table {
+        registry.set_tls("a.example", mode);
+        match get(&registry, "a.example").await {
+            Ok(answer) => assert!(
+                want.is_empty() && answer.starts_with("HTTP/1.1 200"),
+                "for {mode:?}: {answer}"
+            ),
+            Err(error) => {
+                let text = error.to_string();
+                assert!(
+                    !want.is_empty() && text.contains(want),
+                    "for {mode:?}: {text}"
+                );
+            }
+        }
+        assert!(
+            get(&registry, "b.example").await.is_ok(),
+            "the other host is as it was"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_with_a_seed_is_the_same_to_the_byte() {
+    async fn play() -> (Vec<String>, Vec<u8>, String) {
+        let registry = FakeRegistry::builder()
+            .seed(7)
+            .clock(fixed())
+            .image("a.example", "team/web:v1 1x8KiB")
+            .build()
+            .unwrap();
+        let answer = get(&registry, "a.example").await.unwrap();
+        (registry.journal().lines(), registry.ca_der(), answer)
+    }
+    assert_eq!(play().await, play().await);
 }
