@@ -85,7 +85,9 @@ impl View {
         let bare = |host: &str| super::url::split_port(host).0.to_ascii_lowercase();
         let registry_host = bare(registry.unwrap_or(host));
         let ends = |suffix: &str| {
-            registry_host == suffix || registry_host.ends_with(&format!(".{suffix}"))
+            registry_host
+                .strip_suffix(suffix)
+                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
         };
         let hub = ends("docker.io");
         let asked = decisive.request;

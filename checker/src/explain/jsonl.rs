@@ -4,6 +4,7 @@
 //! that cannot be read gives an error that names the line, and the run goes on.
 
 use super::{Explanation, explain};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 use std::io::{self, BufRead, Write};
 
@@ -76,8 +77,8 @@ pub fn run(mut reader: impl BufRead, mut writer: impl Write) -> io::Result<Outco
             Err(LineError::TooLong)
         };
         match answer {
-            Ok(object) => {
-                serde_json::to_writer(&mut writer, &object)?;
+            Ok(answered) => {
+                serde_json::to_writer(&mut writer, &answered)?;
                 writer.write_all(b"\n")?;
                 outcome.answered += 1;
             }
@@ -116,28 +117,67 @@ fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> 
     }
 }
 
-/// The object of one line with its answer.
-fn answer(line: &[u8]) -> Result<Map<String, Value>, LineError> {
+/// The object of one line, and what its message tells.
+fn answer(line: &[u8]) -> Result<Answered, LineError> {
     let line = std::str::from_utf8(line).map_err(|_| LineError::NotUtf8)?;
     let value: Value = serde_json::from_str(line).map_err(LineError::NotJson)?;
-    let Value::Object(mut object) = value else {
+    let Value::Object(object) = value else {
         return Err(LineError::NotObject);
     };
     let Some(Value::String(message)) = object.get("message") else {
         return Err(LineError::NoMessage);
     };
     let told = explain(message);
-    fill(&mut object, &told);
-    Ok(object)
+    Ok(Answered { object, told })
 }
 
-/// Puts an answer's members into an object; members of the same name are replaced.
-pub fn fill(object: &mut Map<String, Value>, told: &Explanation) {
-    // An explanation is made of texts, numbers and lists: it always has a JSON form.
-    if let Ok(Value::Object(members)) = serde_json::to_value(told) {
-        for (name, value) in members {
-            object.insert(name, value);
+/// An object with an answer's members behind its own; its members of the same names give way.
+struct Answered {
+    object: Map<String, Value>,
+    told: Explanation,
+}
+
+impl Serialize for Answered {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let told = &self.told;
+        let mut map = serializer.serialize_map(None)?;
+        let answers = [
+            "clue",
+            "also",
+            "certain",
+            "stage",
+            "reference",
+            "host",
+            "status",
+            "layers",
+            "attempts",
+            "causes",
+        ];
+        for (name, value) in self
+            .object
+            .iter()
+            .filter(|(name, _)| !answers.contains(&name.as_str()))
+        {
+            map.serialize_entry(name, value)?;
         }
+        map.serialize_entry("clue", &told.clue)?;
+        map.serialize_entry("also", &told.also)?;
+        map.serialize_entry("certain", &told.certain)?;
+        map.serialize_entry("stage", &told.stage)?;
+        for (name, value) in [("reference", &told.reference), ("host", &told.host)] {
+            if let Some(value) = value {
+                map.serialize_entry(name, value)?;
+            }
+        }
+        if let Some(status) = told.status {
+            map.serialize_entry("status", &status)?;
+        }
+        map.serialize_entry("layers", &told.layers)?;
+        if !told.attempts.is_empty() {
+            map.serialize_entry("attempts", &told.attempts)?;
+        }
+        map.serialize_entry("causes", &told.causes)?;
+        map.end()
     }
 }
 
@@ -159,6 +199,11 @@ mod tests {
         assert_eq!(first["extra"][0], 1);
         assert_eq!(first["clue"], "pull-qps-exceeded");
         assert_eq!(first["certain"], true);
+        // The members are those of an explanation.
+        let told = serde_json::to_value(explain("x: pull QPS exceeded")).unwrap();
+        for (name, value) in told.as_object().unwrap() {
+            assert_eq!(&first[name], value, "{name}");
+        }
         assert!(
             first["layers"].is_array() && first["causes"].is_array() && first["also"].is_array()
         );

@@ -2,9 +2,9 @@
 //!
 //! [`explain`] takes the text that a cluster or a runtime prints about a failed pull and says which
 //! [`Clue`] it holds, how sure that is, what else it could be, and which causes fit. It reads in
-//! steps: undo quoting ([`text`]), find messages in a paste ([`paste`]), find phrases, URLs and
-//! statuses in one pass ([`lexer`]), split attempts ([`attempts`]), judge each ([`judge`]), decide
-//! which counts ([`combine`]). It asks nobody: no network, no cluster, no clock.
+//! steps: undo quoting (`text`), find messages in a paste (`paste`), find phrases, URLs and
+//! statuses in one pass (`lexer`), split attempts (`attempts`), judge each (`judge`), decide
+//! which counts (`combine`). It asks nobody: no network, no cluster, no clock.
 
 mod attempts;
 mod causes;
@@ -51,8 +51,14 @@ pub fn explain(message: &str) -> Explanation {
     let analysis = combine::lines(&lexed, &stretches);
     let (start, end) = analysis.decisive;
     let decisive = Reading::new(&lexed, start, end);
-    let whole = Reading::new(&lexed, analysis.start, analysis.end);
-    let causes = causes::candidates(&analysis, &decisive, &whole);
+    let around;
+    let whole = if (start, end) == (analysis.start, analysis.end) {
+        &decisive
+    } else {
+        around = Reading::new(&lexed, analysis.start, analysis.end);
+        &around
+    };
+    let causes = causes::candidates(&analysis, &decisive, whole);
 
     let mut layers = Vec::new();
     if analysis.parts.is_empty() {

@@ -26,8 +26,6 @@ pub(super) struct Reading<'t> {
     pub(super) dialled: Option<(&'t str, u16)>,
     /// The host that was looked up last.
     pub(super) looked_up: Option<&'t str>,
-    /// The text ends before its cause.
-    pub(super) cut: bool,
     /// Its last phrase was completed by [`super::tail`].
     pub(super) completed: bool,
     start: usize,
@@ -62,13 +60,11 @@ impl<'t> Reading<'t> {
             request,
             dialled: None,
             looked_up: None,
-            cut: false,
             completed: false,
             start,
         };
         reading.dialled = reading.find_dialled(lexed.text);
         reading.looked_up = reading.find_looked_up(lexed.text);
-        reading.cut = reading.looks_cut();
         reading
     }
 
@@ -230,8 +226,8 @@ impl<'t> Reading<'t> {
         (!host.is_empty()).then_some(host)
     }
 
-    /// Nothing decisive stands after the last wrapper: the text was cut, or its end is missing.
-    fn looks_cut(&self) -> bool {
+    /// The text was cut, or its end is missing: an open quote, dots, a colon with nothing behind.
+    pub(super) fn is_cut(&self) -> bool {
         let tail = self.text.trim_end();
         if tail.ends_with("...") || tail.ends_with('…') {
             return true;

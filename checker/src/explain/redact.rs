@@ -83,7 +83,9 @@ pub(super) fn redact(words: &str) -> String {
 /// Text outside of URLs: values after telling words, and tokens.
 fn plain(words: &str, out: &mut String) {
     let mut at = 0;
-    if let Some(keys) = KEY_WORDS.as_ref() {
+    // A value stands behind `=` or `:`; most layers have neither.
+    let may_hold = words.bytes().any(|b| b == b'=' || b == b':');
+    if let Some(keys) = KEY_WORDS.as_ref().filter(|_| may_hold) {
         for found in keys.find_iter(words) {
             if found.start() < at {
                 continue;

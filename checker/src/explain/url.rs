@@ -47,8 +47,12 @@ pub(super) fn find(message: &str) -> (Vec<Span>, Vec<Url<'_>>) {
     let mut urls = Vec::new();
     let mut from = 0;
     super::steps::spend(message.len());
-    while let Some(at) = text::from(message, from).find("://") {
+    while let Some(at) = text::from(message, from).find(':') {
         let colon = from + at;
+        if !text::from(message, colon).starts_with("://") {
+            from = colon + 1;
+            continue;
+        }
         let scheme = scheme_before(message, colon);
         let end = end_of(message, colon + 3);
         from = end.max(colon + 3);

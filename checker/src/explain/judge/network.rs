@@ -259,7 +259,7 @@ pub(super) fn waiting(reading: &Reading<'_>) -> Option<Finding> {
     }
     if reading.has(S::Canceled) || grpc_canceled(reading) {
         let finding = Finding::sure(Clue::PullCancelled, stage).with(&[Clue::ResponseTimeout]);
-        return Some(if reading.cut {
+        return Some(if reading.is_cut() {
             Finding {
                 certain: false,
                 ..finding
@@ -329,7 +329,7 @@ pub(super) fn cut(reading: &Reading<'_>) -> Option<Finding> {
         return Some(completed);
     }
     // Cut in front of a status that is known to follow.
-    if reading.cut
+    if reading.is_cut()
         && reading
             .request
             .is_some_and(|url| url.end + 4 >= reading.end())
