@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fake_registry::{
-    AcrRegistry, Clock, Conn, FakeRegistry, ManagedCluster, Principal, Scheme, Scope, Tenant,
+    AcrRegistry, Action, Clock, Conn, End, FakeRegistry, ManagedCluster, Match, Principal, Route,
+    Rule, Scheme, Scope, Script, Tenant,
 };
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -477,6 +478,123 @@ async fn no_secret_reaches_a_report() {
     let whole = format!("{}{}{found:?}", page(&found), report::json(&found));
     assert!(!whole.contains("eyJ"), "something like a token is printed");
     assert!(!whole.contains(&token));
+}
+
+/// One fault on every request of a route, and the cause that a check must find.
+#[tokio::test(start_paused = true)]
+async fn faults_of_a_registry() {
+    let on = |route: Route, action: Action| Rule::new(action).when(Match::any().route(&[route]));
+    let table = [
+        (
+            on(
+                Route::Manifest,
+                Action::status(429).retry_after(Duration::from_mins(4)),
+            ),
+            Cause::Registry429,
+            "429 Too Many Requests",
+        ),
+        (
+            on(Route::Manifest, Action::status(503)),
+            Cause::Registry5xx,
+            "503 Service Unavailable",
+        ),
+        (
+            on(Route::Manifest, Action::end(End::Hang)),
+            Cause::PullHanging,
+            "context canceled",
+        ),
+        (
+            on(Route::Blob, Action::status(404)),
+            Cause::LayerMissing,
+            "could not fetch content descriptor from remote: not found",
+        ),
+    ];
+    for (rule, cause, text) in table {
+        let registry = FakeRegistry::builder()
+            .clock(clock())
+            .seed(1)
+            .image(
+                "registry.example",
+                "shop/api:1.9 linux/amd64,linux/arm64 2x1KiB",
+            )
+            .faults(Script::new().rule(rule))
+            .build()
+            .expect("a registry");
+        let image = "registry.example/shop/api:1.9";
+        let status = format!(
+            "unexpected status from HEAD request to https://registry.example/v2/shop/api/manifests/1.9: {text}"
+        );
+        let pods = [failing("node-1", "api-5d9-a", image, &status)];
+        let world = world(&registry, &["node-1"], &[])
+            .with_cluster(client(answers(&pods, |_| None), Arc::default()));
+        let found = check(&world, &deployment()).await;
+        assert_eq!(found.cause(), Some(cause), "{}", page(&found));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_entry_of_the_index_fits_the_node() {
+    let registry = FakeRegistry::builder()
+        .clock(clock())
+        .seed(1)
+        .image(
+            "registry.example",
+            "shop/api:1.9 linux/s390x,linux/arm64 2x1KiB",
+        )
+        .build()
+        .expect("a registry");
+    let pods = [failing(
+        "node-1",
+        "api-5d9-a",
+        "registry.example/shop/api:1.9",
+        "no match for platform in manifest: not found",
+    )];
+    let world = world(&registry, &["node-1"], &[])
+        .with_cluster(client(answers(&pods, |_| None), Arc::default()));
+    let found = check(&world, &deployment()).await;
+    assert_eq!(
+        found.cause(),
+        Some(Cause::PlatformMismatch),
+        "{}",
+        page(&found)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_registry_of_azure_with_the_tier_that_helps() {
+    let tenant = tenant().assign(
+        Principal::kubelet("aks1"),
+        "AcrPull",
+        Scope::registry("shop"),
+    );
+    let throttle = Rule::new(Action::status(429).retry_after(Duration::from_mins(4)))
+        .when(Match::any().route(&[Route::Manifest]));
+    let registry = FakeRegistry::builder()
+        .clock(clock())
+        .seed(1)
+        .image("shop.azurecr.io", "team/web:v1 linux/amd64 2x1KiB")
+        .azure(tenant)
+        .faults(Script::new().rule(throttle))
+        .build()
+        .expect("a registry");
+    let text = "unexpected status from HEAD request to https://shop.azurecr.io/v2/team/web/manifests/v1: 429 Too Many Requests";
+    let pods = [failing(
+        "node-1",
+        "api-5d9-a",
+        "shop.azurecr.io/team/web:v1",
+        text,
+    )];
+    let provider = |node: &str| registry.azure().provider_id(node).ok();
+    let operator = registry
+        .azure()
+        .object_id(&Principal::user("operator"))
+        .expect("there is one");
+    let token = FixedToken(Secret::new(registry.arm_token(&operator)));
+    let world = world(&registry, &["node-1"], &[])
+        .with_cluster(client(answers(&pods, provider), Arc::default()));
+    let found = check(&world.with_arm(Arm::new(Arc::new(token))), &deployment()).await;
+    assert_eq!(found.cause(), Some(Cause::Registry429), "{}", page(&found));
+    insta::assert_snapshot!("throttled", page(&found));
 }
 
 #[test]

@@ -82,6 +82,10 @@ pub(super) fn line(fact: &Fact) -> Option<(Mark, String)> {
             path,
             reason,
         } => (Mark::Fail, format!("{method} {path}{at}: {}", http(reason))),
+        Seen::Waited { status, waited, .. } if waited.is_zero() => (
+            Mark::Note,
+            format!("{status}: asks to wait longer than a probe waits"),
+        ),
         Seen::Waited { status, waited, .. } => (
             Mark::Note,
             format!(
@@ -99,7 +103,7 @@ pub(super) fn line(fact: &Fact) -> Option<(Mark, String)> {
         ),
         Seen::CredentialOrder { order } if order.is_empty() => (
             Mark::Note,
-            "no credential matches: one anonymous attempt".into(),
+            "no pull secret or given credential matches".into(),
         ),
         Seen::CredentialOrder { order } => {
             let list: Vec<String> = order.iter().map(ToString::to_string).collect();

@@ -308,15 +308,10 @@ fn assigned(azure: &AzureFacts, one: &Assignment) -> String {
         (false, true) => "the control plane's identity",
         (false, false) => "somebody else",
     };
-    let above = if one.inherited {
-        "inherited from"
+    let place = if one.inherited {
+        format!("inherited from {}", one.scope)
     } else {
-        "at the registry"
-    };
-    let scope = if one.inherited {
-        one.scope.as_str()
-    } else {
-        ""
+        "at the registry itself".into()
     };
     let worth = match &one.grant {
         Grant::Pull => "lets pull",
@@ -326,7 +321,7 @@ fn assigned(azure: &AzureFacts, one: &Assignment) -> String {
         Grant::Unknown => "what it lets is unknown",
     };
     format!(
-        "{} for {who} ({}), {above} {scope}: {worth}",
+        "{} for {who} ({}), {place}: {worth}",
         one.role, one.principal_id
     )
 }

@@ -2,7 +2,7 @@
 //! the commonest causes the line that a person would type.
 
 use super::{Case, Judgement, Remedy};
-use crate::azure::sku_limits;
+use crate::azure::{READS_PER_PULL_EXTRA, sku_limits};
 use crate::cause::Cause;
 use crate::evidence::{Role, Seen};
 use crate::symptom::Owner;
@@ -172,9 +172,10 @@ fn throttled(case: &Case<'_>, names: &Names<'_>) -> Vec<Remedy> {
         .evidence
         .requests_per_pull()
         .map(crate::evidence::RequestsPerPull::reads);
-    let cost = reads.map_or_else(String::new, |reads| {
-        format!(" One pull of this image is {reads} reads.")
-    });
+    let cost = reads.map_or_else(
+        || format!(" One pull is {READS_PER_PULL_EXTRA} reads and one more a layer."),
+        |reads| format!(" One pull of this image is {reads} reads."),
+    );
     let wait = case
         .evidence
         .iter()
