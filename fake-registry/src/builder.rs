@@ -166,7 +166,11 @@ impl Builder {
             let (endpoint, account) =
                 endpoints.map_or((None, None), |(host, account)| (Some(host), account));
             let blobs = [spec.blob_host.clone(), endpoint, account];
+            let realm = spec.realm_host();
             let registry = Arc::new(Registry::new(spec));
+            if let Some(host) = realm.filter(|host| *host != name) {
+                add(&mut places, host, Place::Tokens(registry.clone()))?;
+            }
             for host in blobs.into_iter().flatten() {
                 // Several registries may keep their blobs at one host.
                 match places.get_mut(&host) {

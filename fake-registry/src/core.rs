@@ -20,6 +20,7 @@ use crate::azure::{self, Azure};
 use crate::clock::Clock;
 use crate::fault::apply::throttled;
 use crate::fault::{End, Faults, Firing};
+use crate::flavour::voice;
 use crate::host::{AddressError, Registry, signed_blob};
 use crate::journal::{Authorization, Entry, Journal, redact};
 use crate::keys::Keys;
@@ -51,6 +52,8 @@ pub(crate) struct Core {
 #[derive(Clone)]
 pub(crate) enum Place {
     Registry(Arc<Registry>),
+    /// Where this registry sends clients for tokens.
+    Tokens(Arc<Registry>),
     /// Where these registries send clients for blobs.
     Data(Vec<Arc<Registry>>),
     Arm,
@@ -183,7 +186,9 @@ impl Core {
 
     async fn answer(&self, place: Option<&Place>, call: &Call<'_>, body: Incoming) -> Reply {
         match place {
-            Some(Place::Registry(registry)) => self.ask_registry(registry, call, body).await,
+            Some(Place::Registry(registry) | Place::Tokens(registry)) => {
+                self.ask_registry(registry, call, body).await
+            }
             Some(Place::Data(registries)) => self.ask_data(registries, call),
             Some(Place::Imds) => azure::imds(self, call),
             Some(Place::Entra) => match form(call, body).await {
@@ -204,7 +209,8 @@ impl Core {
 
     async fn ask_registry(&self, registry: &Registry, call: &Call<'_>, body: Incoming) -> Reply {
         let outcome = self.ask_protocol(registry, call, body).await;
-        let mut reply = outcome.unwrap_or_else(Refusal::into_reply);
+        let mut reply = outcome
+            .unwrap_or_else(|refusal| voice(registry, call, &self.signer(registry), refusal));
         if !matches!(
             call.target.route,
             Route::Other | Route::Token | Route::Exchange
@@ -253,6 +259,7 @@ impl Core {
                     .with_acr(registry, call, |acr| acr.exchange(&form))
                     .unwrap_or_else(|| Err(protocol::page_not_found()));
             }
+            Route::Other => return Err(protocol::page_not_found()),
             _ => protocol::check(call.target)?,
         }
         let caller = self.admit(registry, call)?;
@@ -267,7 +274,22 @@ impl Core {
             query: call.query,
             scheme: call.connection.scheme(),
         };
-        protocol::answer(&ask, body).await
+        let limit = registry.spec.pull_limit;
+        let standing = limit.and_then(|limit| {
+            let now = self.clock.elapsed();
+            registry.pulls.charge(limit, call, &caller.identity, now)
+        });
+        let Some(standing) = standing else {
+            return protocol::answer(&ask, body).await;
+        };
+        let outcome = match standing.refusal() {
+            Some(refusal) => Err(refusal),
+            None => protocol::answer(&ask, body).await,
+        };
+        let mut reply = outcome
+            .unwrap_or_else(|refusal| voice(registry, call, &self.signer(registry), refusal));
+        standing.show(&mut reply);
+        Ok(reply)
     }
 
     /// Works with the tenant's registry behind this one, if there is one.
@@ -319,6 +341,7 @@ impl Core {
         let gate = Gate {
             policy: &registry.spec.auth,
             tokens: &self.signer(registry),
+            flavour: registry.spec.flavour,
             host: &registry.spec.name,
             origin: &format!("{}://{}", call.connection.scheme(), call.authority),
             headers: call.headers,
@@ -339,6 +362,7 @@ impl Core {
             query: call.query,
             form,
             host: &registry.spec.name,
+            flavour: registry.spec.flavour,
         };
         token::answer(service, &self.signer(registry), &request)
     }
@@ -435,6 +459,9 @@ impl Place {
                 Some(route) => Target::bare(route),
                 None => Target::parse(path),
             },
+            Self::Tokens(registry) => {
+                Target::bare(registry.service_route(path).unwrap_or(Route::Other))
+            }
             Self::Data(_) => {
                 let reference = path
                     .trim_end_matches("/data")

@@ -9,7 +9,8 @@ use jiff::SignedDuration;
 
 use crate::auth::AuthPolicy;
 use crate::azure::quota::Usage;
-use crate::core::Core;
+use crate::core::{Core, bare_host};
+use crate::flavour::{PullLimit, Pulls};
 use crate::message::param;
 use crate::protocol::{Route, Target, Uploads};
 use crate::store::Store;
@@ -30,6 +31,7 @@ pub struct HostSpec {
     pub(crate) max_blob: u64,
     pub(crate) blob_host: Option<String>,
     pub(crate) tls: TlsMode,
+    pub(crate) pull_limit: Option<PullLimit>,
 }
 
 /// Whose habits the registry has where registries differ.
@@ -41,6 +43,16 @@ pub enum Flavour {
     Plain,
     /// Azure Container Registry; its state is a registry of the tenant with this login server.
     Acr,
+    /// Docker Hub: 401 for a repository that is not there, limits of pulls.
+    DockerHub,
+    /// Amazon ECR: Basic, plain text, expired passwords.
+    Ecr,
+    /// Google Artifact Registry: 403 for what is not there or not allowed.
+    ArtifactRegistry,
+    /// GitHub: the token endpoint refuses.
+    Ghcr,
+    /// Quay.
+    Quay,
 }
 
 impl HostSpec {
@@ -56,6 +68,7 @@ impl HostSpec {
             max_blob: 2 << 30,
             blob_host: None,
             tls: TlsMode::default(),
+            pull_limit: None,
         }
     }
 
@@ -108,11 +121,30 @@ impl HostSpec {
         self
     }
 
+    /// Limits how many manifests are fetched, as Docker Hub does.
+    #[must_use]
+    pub fn pull_limit(mut self, limit: PullLimit) -> Self {
+        self.pull_limit = Some(limit);
+        self
+    }
+
     /// Blobs are served by another host, to which GET is redirected with a signed address.
     #[must_use]
     pub fn blobs_at(mut self, host: impl Into<String>) -> Self {
         self.blob_host = Some(host.into().to_ascii_lowercase());
         self
+    }
+}
+
+impl HostSpec {
+    /// The host of a realm that is not at the registry itself.
+    pub(crate) fn realm_host(&self) -> Option<String> {
+        let AuthPolicy::Token(service) = &self.auth else {
+            return None;
+        };
+        let (_, rest) = service.realm.as_deref()?.split_once("://")?;
+        let authority = rest.split('/').next()?;
+        Some(bare_host(authority).to_ascii_lowercase())
     }
 }
 
@@ -122,6 +154,7 @@ pub(crate) struct Registry {
     pub(crate) store: Store,
     pub(crate) uploads: Uploads,
     pub(crate) usage: Usage,
+    pub(crate) pulls: Pulls,
 }
 
 impl Registry {
@@ -131,6 +164,7 @@ impl Registry {
             store: Store::default(),
             uploads: Uploads::default(),
             usage: Usage::default(),
+            pulls: Pulls::default(),
         }
     }
 

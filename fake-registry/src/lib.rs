@@ -17,6 +17,41 @@
 //! println!("http://{}/v2/", server.address());
 //! # Ok(()) }
 //! ```
+//!
+//! With a tenant of Azure, a fault, and a bucket that somebody else has nearly drained:
+//!
+//! ```
+//! # async fn example(stream: tokio::io::DuplexStream) -> Result<(), Box<dyn std::error::Error>> {
+//! use fake_registry::{
+//!     AcrRegistry, Action, Conn, FakeRegistry, ManagedCluster, Match, Principal, Route, Rule, Scheme,
+//!     Scope, Script, Sku, Tenant,
+//! };
+//!
+//! let kubelet = Principal::kubelet("aks1");
+//! let registry = FakeRegistry::builder()
+//!     .seed(1)
+//!     .azure(
+//!         Tenant::new("contoso")
+//!             .cluster(ManagedCluster::new("aks1", "apps").node("node-1"))
+//!             .registry(
+//!                 AcrRegistry::new("contoso1", "registries")
+//!                     .sku(Sku::Standard)
+//!                     .competing_load(Some(kubelet.clone()), 4990),
+//!             )
+//!             .assign(kubelet, "AcrPull", Scope::registry("contoso1")),
+//!     )
+//!     .image("contoso1.azurecr.io", "team/web:v1 linux/amd64 2x1MiB")
+//!     .faults(Script::new().rule(
+//!         Rule::new(Action::status(503)).when(Match::any().route(&[Route::Blob])).times(1),
+//!     ))
+//!     .build()?;
+//! // Node 1 has dialled; its name decides who it is at the metadata service.
+//! let conn = Conn { peer: "10.0.0.4:40000".parse()?, client: "node-1".into(), scheme: Scheme::Https };
+//! tokio::spawn(registry.serve(stream, conn));
+//! // Later: the fix, by the handle or over HTTP at management.azure.com.
+//! registry.azure().set_sku("contoso1", Sku::Premium)?;
+//! # Ok(()) }
+//! ```
 
 mod auth;
 mod azure;
@@ -26,6 +61,7 @@ mod config;
 mod core;
 mod digest;
 mod fault;
+mod flavour;
 mod host;
 mod image;
 mod journal;
@@ -52,6 +88,7 @@ pub use fault::{
     Action, CountBy, End, FaultHandle, Match, Nth, OneOrMany, Pattern, Quota, Rule, RuleId,
     RuleReport, Script, ScriptError, Span,
 };
+pub use flavour::PullLimit;
 pub use host::{Flavour, HostSpec};
 pub use image::{ImageLineError, ImageSpec};
 pub use journal::{Authorization, Entry, Journal};

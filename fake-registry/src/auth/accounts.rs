@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use jiff::Timestamp;
+
 use super::Scope;
 
 /// Names, passwords and rights.
@@ -16,6 +18,14 @@ pub struct Accounts {
 struct User {
     password: String,
     rights: Rights,
+    until: Option<Timestamp>,
+}
+
+/// Why a name and password are not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wrong {
+    Credential,
+    Expired,
 }
 
 impl Accounts {
@@ -26,10 +36,27 @@ impl Accounts {
 
     /// A user with rights such as `*` (all), `team/*:pull,push` or `team/web:pull`.
     #[must_use]
-    pub fn user(mut self, name: &str, password: &str, rights: &[&str]) -> Self {
+    pub fn user(self, name: &str, password: &str, rights: &[&str]) -> Self {
+        self.add(name, password, rights, None)
+    }
+
+    /// A user whose password stops working, as those of Amazon do after twelve hours.
+    #[must_use]
+    pub fn user_until(self, name: &str, password: &str, rights: &[&str], until: Timestamp) -> Self {
+        self.add(name, password, rights, Some(until))
+    }
+
+    fn add(
+        mut self,
+        name: &str,
+        password: &str,
+        rights: &[&str],
+        until: Option<Timestamp>,
+    ) -> Self {
         let user = User {
             password: password.to_owned(),
             rights: Rights::parse(rights),
+            until,
         };
         self.users.insert(name.to_owned(), user);
         self
@@ -42,9 +69,20 @@ impl Accounts {
         self
     }
 
-    pub(crate) fn check(&self, name: &str, password: &str) -> Option<&Rights> {
-        let user = self.users.get(name)?;
-        equal(user.password.as_bytes(), password.as_bytes()).then_some(&user.rights)
+    pub(crate) fn check(
+        &self,
+        name: &str,
+        password: &str,
+        now: Timestamp,
+    ) -> Result<&Rights, Wrong> {
+        let user = self.users.get(name).ok_or(Wrong::Credential)?;
+        if !equal(user.password.as_bytes(), password.as_bytes()) {
+            return Err(Wrong::Credential);
+        }
+        if user.until.is_some_and(|until| now >= until) {
+            return Err(Wrong::Expired);
+        }
+        Ok(&user.rights)
     }
 
     pub(crate) fn rights(&self, name: &str) -> Option<&Rights> {

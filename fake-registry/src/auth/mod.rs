@@ -16,7 +16,9 @@ use serde_json::{Value, json};
 
 pub use accounts::Accounts;
 pub(crate) use accounts::Rights;
+use accounts::Wrong;
 
+use crate::host::Flavour;
 use crate::message::{Refusal, param, text_of};
 use crate::protocol::{Route, Target};
 
@@ -303,6 +305,7 @@ pub(crate) fn unauthorized(message: String, scopes: &[Scope]) -> Box<Refusal> {
 pub(crate) struct Gate<'a> {
     pub(crate) policy: &'a AuthPolicy,
     pub(crate) tokens: &'a token::Signer<'a>,
+    pub(crate) flavour: Flavour,
     pub(crate) host: &'a str,
     /// `https://registry.example:5000`, where the client reached us.
     pub(crate) origin: &'a str,
@@ -326,7 +329,17 @@ impl Gate<'_> {
         };
         let rights = match Credential::of(self.headers) {
             Credential::Basic { user, password } => {
-                let rights = accounts.check(&user, &password).ok_or_else(challenge)?;
+                let now = self.tokens.clock.now();
+                let rights =
+                    accounts
+                        .check(&user, &password, now)
+                        .map_err(|wrong| match wrong {
+                            // Only Amazon tells the two apart.
+                            Wrong::Expired if self.flavour == Flavour::Ecr => {
+                                Refusal::new(StatusCode::FORBIDDEN, "EXPIRED", "expired")
+                            }
+                            Wrong::Credential | Wrong::Expired => challenge(),
+                        })?;
                 Caller {
                     identity: Identity::Named(user),
                     rights: rights.clone(),

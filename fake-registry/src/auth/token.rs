@@ -6,11 +6,14 @@
 use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode, header};
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::jwt::{self, Unaccepted, claim};
 use super::{Caller, Credential, Identity, Rights, Scope, TokenService, unauthorized};
 use crate::clock::Clock;
+use crate::flavour::refuses_token;
+use crate::host::Flavour;
 use crate::keys::Keys;
 use crate::message::{Refusal, Reply, json_reply, param, params, text_of};
 use crate::random::Random;
@@ -120,6 +123,7 @@ pub(crate) struct TokenRequest<'a> {
     /// The form of a POST.
     pub(crate) form: &'a str,
     pub(crate) host: &'a str,
+    pub(crate) flavour: Flavour,
 }
 
 pub(crate) fn answer(
@@ -151,10 +155,13 @@ pub(crate) fn answer(
     let (user, rights) = if is_post {
         who_posts(service, signer, text, audience)?
     } else {
-        who_gets(service, request.headers)?
+        who_gets(service, request.headers, signer.clock.now())?
     };
     let asked = Scope::parse_all(params(text, "scope"));
     let granted = rights.intersect(&asked);
+    if let Some(refusal) = refuses_token(request.flavour, &asked, &granted) {
+        return Err(refusal);
+    }
     let subject = user.as_deref().unwrap_or_default();
     let token = signer.mint_access(subject, audience, service.expires_in, &granted);
     let offline = param(text, "offline_token").as_deref() == Some("true")
@@ -190,14 +197,15 @@ pub(crate) fn answer(
 fn who_gets<'a>(
     service: &'a TokenService,
     headers: &HeaderMap,
+    now: Timestamp,
 ) -> Result<(Option<String>, &'a Rights), Box<Refusal>> {
     match Credential::of(headers) {
         Credential::None => Ok((None, &service.accounts.anonymous)),
         Credential::Basic { user, password } => {
             let rights = service
                 .accounts
-                .check(&user, &password)
-                .ok_or_else(refused)?;
+                .check(&user, &password, now)
+                .map_err(|_| refused())?;
             Ok((Some(user), rights))
         }
         Credential::Bearer(_) | Credential::Unreadable => Err(refused()),
@@ -216,8 +224,8 @@ fn who_posts<'a>(
             let user = value("username");
             let rights = service
                 .accounts
-                .check(&user, &value("password"))
-                .ok_or_else(refused)?;
+                .check(&user, &value("password"), signer.clock.now())
+                .map_err(|_| refused())?;
             Ok((Some(user), rights))
         }
         "refresh_token" => {
