@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod kind;
 
 #[derive(Debug, Parser)]
@@ -15,6 +16,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Comparisons with other people's programs, side by side
+    #[command(subcommand)]
+    Bench(bench::Arguments),
     /// A real cluster, made from Debian packages alone
     #[command(subcommand)]
     Kind(kind::KindCommand),
@@ -22,6 +26,7 @@ enum Task {
 
 fn main() -> ExitCode {
     match Arguments::parse().task {
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::Kind(command) => kind::run(&command),
     }
 }

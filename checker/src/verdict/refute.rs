@@ -3,7 +3,7 @@
 use super::ending::{
     Ending, connected, ending, from, is_private, reached_from_elsewhere, role, status,
 };
-use super::{Case, Settle, kubelet, roles};
+use super::{Case, Settle, kubelet};
 use crate::azure::{Grant, RegistryMode};
 use crate::cause::Cause;
 use crate::clue::Clue;
@@ -482,13 +482,13 @@ impl Seer<'_> {
                     Cause::AcrRoleMissing => grant.map(|one| {
                         format!("the kubelet identity has {} at {}", one.role, one.scope)
                     }),
-                    Cause::AcrRoleWrongIdentity if roles::wrong_identity(azure).is_some() => None,
                     Cause::AcrRoleWrongIdentity => {
                         let control = &azure.cluster.as_ref()?.control_plane;
-                        Some(match control.first() {
-                            Some(id) => format!(
-                                "the control plane's identity {id} has no role that was meant for pulls from this registry"
-                            ),
+                        let has = control
+                            .iter()
+                            .any(|id| azure.assignments_of(id).any(|one| one.grant == Grant::Pull));
+                        (!has).then(|| match control.first() {
+                            Some(id) => format!("the control plane's identity {id} has no role to pull at this registry either"),
                             None => "the cluster has no other identity".into(),
                         })
                     }

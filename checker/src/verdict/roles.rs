@@ -121,7 +121,7 @@ pub(super) fn decide(case: &Case<'_>, vantage: &Vantage, because: String) -> Dra
 
 /// The classic mistake: a role meant for pulls on the control plane's identity. Its Owner,
 /// Contributor or Reader rights were given for other ends.
-pub(super) fn wrong_identity(azure: &AzureFacts) -> Option<(String, String)> {
+fn wrong_identity(azure: &AzureFacts) -> Option<(String, String)> {
     let cluster = azure.cluster.as_ref()?;
     let others = cluster
         .control_plane

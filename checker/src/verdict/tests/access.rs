@@ -125,7 +125,7 @@ fn the_kubelet_identity_and_its_roles() {
             Cause::AcrRoleWrongIdentity,
         ),
         (
-            vec![assignment(CONTROL, "Contributor", Grant::Pull, 900)],
+            vec![assignment(CONTROL, "Contributor", Grant::No, 900)],
             Cause::AcrRoleMissing,
         ),
         (
