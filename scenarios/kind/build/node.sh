@@ -72,6 +72,8 @@ docker start --attach "$node"
 # systemd 256 and later start on cgroup v1 only when told so.
 init='"/sbin/init"'
 if [[ $SUITE != bookworm ]]; then init+=', "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"'; fi
+# One of the same key, made when the cache was another one, would stay without a name.
+docker image rm "$IMAGE" >/dev/null 2>&1 || true
 docker commit -c 'ENV container=docker' -c 'CMD []' -c "LABEL pullcheck.kind.key=$KEY" \
   -c "ENTRYPOINT [\"/usr/local/bin/entrypoint\", $init]" "$node" "$IMAGE" >/dev/null
 echo 'saving the image'
