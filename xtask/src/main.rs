@@ -1,14 +1,22 @@
-//! The commands of this project.
+//! The project's own commands. `cargo xtask scenario bad-tag` is the main one.
+
+mod bench;
+mod kind;
+mod readme;
+mod scenario;
+mod tidy;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-mod bench;
-mod kind;
-
+/// The project's own commands.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", about)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    disable_version_flag = true
+)]
 struct Arguments {
     #[command(subcommand)]
     task: Task,
@@ -16,17 +24,23 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Plays failure scenarios, from break to verified fix
+    Scenario(scenario::Arguments),
     /// Comparisons with other people's programs, side by side
     #[command(subcommand)]
     Bench(bench::Arguments),
     /// A real cluster, made from Debian packages alone
     #[command(subcommand)]
     Kind(kind::KindCommand),
+    /// Checks the rules of the house that no compiler checks
+    Tidy(tidy::Arguments),
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().task {
+        Task::Scenario(arguments) => scenario::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Kind(command) => kind::run(&command),
+        Task::Tidy(arguments) => tidy::run(&arguments),
     }
 }

@@ -1,0 +1,144 @@
+//! The Azure section of a scenario, as the fake tenant takes it.
+
+use fake_registry::{AcrRegistry, AzureError, FakeRegistry, ManagedCluster, Principal, Scope};
+
+use crate::backend::StepError;
+use crate::spec::{Azure, RegistryLoad, RoleGrant, RoleScope, SetSku, Sku};
+
+/// The user who is signed in at the workstation.
+const OPERATOR: &str = "operator";
+
+/// A tenant whose cluster is the scenario's.
+pub(super) struct Tenant {
+    azure: Azure,
+}
+
+impl Tenant {
+    pub(super) fn new(azure: &Azure) -> Self {
+        Self {
+            azure: azure.clone(),
+        }
+    }
+
+    /// What the fake answers from.
+    pub(super) fn describe(&self) -> fake_registry::Tenant {
+        let azure = &self.azure;
+        let cluster = &azure.cluster;
+        let mut tenant = fake_registry::Tenant::new("contoso")
+            .user(OPERATOR)
+            .cluster(ManagedCluster::new(&cluster.name, &cluster.resource_group));
+        for registry in &azure.registries {
+            tenant = tenant.registry(
+                AcrRegistry::new(&registry.name, &registry.resource_group).sku(sku(registry.sku)),
+            );
+        }
+        for identity in &azure.identities {
+            tenant = tenant.identity(identity, &cluster.resource_group);
+        }
+        for grant in &azure.roles {
+            tenant = tenant.assign(self.principal(&grant.who), &grant.role, scope(&grant.on));
+        }
+        tenant
+    }
+
+    fn principal(&self, who: &str) -> Principal {
+        match who {
+            "kubelet" => Principal::kubelet(&self.azure.cluster.name),
+            "control-plane" => Principal::control_plane(&self.azure.cluster.name),
+            name => Principal::identity(name),
+        }
+    }
+
+    /// Adds a node to the cluster's scale set; gives its provider id.
+    pub(super) fn add_node(
+        &self,
+        registry: &FakeRegistry,
+        node: &str,
+    ) -> Result<String, AzureError> {
+        registry.azure().add_node(&self.azure.cluster.name, node)
+    }
+
+    /// The client id that the nodes' configuration names.
+    pub(super) fn kubelet_client_id(&self, registry: &FakeRegistry) -> Result<String, AzureError> {
+        registry
+            .azure()
+            .client_id(&Principal::kubelet(&self.azure.cluster.name))
+    }
+
+    /// A token for Azure Resource Manager of the person at the workstation.
+    pub(super) fn user_token(registry: &FakeRegistry) -> Result<String, StepError> {
+        let user = registry
+            .azure()
+            .object_id(&Principal::user(OPERATOR))
+            .map_err(failed)?;
+        Ok(registry.arm_token(&user))
+    }
+
+    pub(super) fn remove_role(
+        &self,
+        registry: &FakeRegistry,
+        grant: &RoleGrant,
+    ) -> Result<(), StepError> {
+        let azure = registry.azure();
+        azure
+            .remove_role(&self.principal(&grant.who), &grant.role, &scope(&grant.on))
+            .map_err(failed)
+    }
+
+    pub(super) fn assign_role(
+        &self,
+        registry: &FakeRegistry,
+        grant: &RoleGrant,
+    ) -> Result<(), StepError> {
+        let azure = registry.azure();
+        let assigned =
+            azure.assign_role(&self.principal(&grant.who), &grant.role, &scope(&grant.on));
+        assigned.map(drop).map_err(failed)
+    }
+
+    pub(super) fn set_sku(registry: &FakeRegistry, change: &SetSku) -> Result<(), StepError> {
+        registry
+            .azure()
+            .set_sku(&change.registry, sku(change.sku))
+            .map_err(failed)
+    }
+
+    pub(super) fn load(
+        &self,
+        registry: &FakeRegistry,
+        load: &RegistryLoad,
+    ) -> Result<(), StepError> {
+        registry
+            .azure()
+            .set_competing_load(
+                &load.registry,
+                Some(&self.principal(&load.who)),
+                load.requests_per_minute,
+            )
+            .map_err(failed)
+    }
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the shape that `map_err` wants"
+)]
+fn failed(error: AzureError) -> StepError {
+    StepError::failed(&error)
+}
+
+fn scope(on: &RoleScope) -> Scope {
+    match on {
+        RoleScope::Subscription => Scope::Subscription,
+        RoleScope::ResourceGroup(name) => Scope::resource_group(name),
+        RoleScope::Registry(name) => Scope::registry(name),
+    }
+}
+
+const fn sku(sku: Sku) -> fake_registry::Sku {
+    match sku {
+        Sku::Basic => fake_registry::Sku::Basic,
+        Sku::Standard => fake_registry::Sku::Standard,
+        Sku::Premium => fake_registry::Sku::Premium,
+    }
+}

@@ -1,0 +1,76 @@
+//! Where a scenario is played: the small surface that every backend offers to the player.
+//!
+//! A backend makes the world that the file describes and carries out its steps. It gives the
+//! player an ordinary client and the checker the places that a user could reach, nothing more.
+
+pub(crate) mod embedded;
+
+use std::time::Duration;
+
+use crate::observer::Seconds;
+use crate::remedy::Command;
+use crate::spec::Step;
+
+/// One pull as the node made it.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Attempt {
+    /// The node.
+    pub node: String,
+    /// The pod.
+    pub pod: String,
+    /// The image, as written in the pod.
+    pub image: String,
+    /// When it began, since the play began.
+    pub at: Seconds,
+    /// How long it took.
+    pub took: Seconds,
+    /// Whether the image arrived.
+    pub pulled: bool,
+    /// What the kubelet says of it, where it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// For how long the kubelet will not try again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub back_off: Option<Seconds>,
+}
+
+/// Why a step was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StepError {
+    /// This backend cannot do it: the scenario is skipped.
+    #[error("not possible on this backend: {0}")]
+    Unsupported(String),
+    /// It was tried and failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl StepError {
+    pub(crate) fn failed(error: &dyn std::error::Error) -> Self {
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(inner) = source {
+            text = format!("{text}: {inner}");
+            source = inner.source();
+        }
+        Self::Failed(text)
+    }
+}
+
+/// The stage on which a scenario is played.
+pub(crate) trait Backend {
+    /// The client that `kubectl` would be.
+    fn client(&self) -> kube::Client;
+    /// What the checker is given.
+    fn world(&self) -> pullcheck::world::World;
+    /// Carries out one step that is not an ordinary API call.
+    async fn step(&self, step: &Step) -> Result<(), StepError>;
+    /// Carries out a cloud command of a remedy.
+    async fn cloud(&self, command: &Command) -> Result<(), StepError>;
+    /// Pulls so far, in the order in which they began.
+    fn attempts(&self) -> Vec<Attempt>;
+    /// The digest that a reference has at its registry now.
+    fn digest(&self, reference: &str) -> Option<String>;
+    /// Lets time pass.
+    async fn sleep(&self, length: Duration);
+}

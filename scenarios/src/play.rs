@@ -1,0 +1,603 @@
+//! The player: healthy, break, observe, diagnose, fix, verify.
+//!
+//! It knows the scenario; the checker does not. What the checker gets is a client, the places that
+//! a user could reach, and the name that a user would type. What it answers is compared here.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::Client;
+use pullcheck::cause::Cause;
+use pullcheck::verdict::Verdict;
+use tokio::time::Instant;
+
+use crate::backend::{Attempt, Backend, StepError};
+use crate::kubectl;
+use crate::observer::{EventWrite, Observer, Seconds, StatusChange, is_ready};
+use crate::remedy::Command;
+use crate::rollout::{self, pods_of};
+use crate::spec::{ExpectedVerdict, Rollout, Scenario, Step, Target, TargetKind};
+
+/// The namespace in which every scenario plays.
+pub(crate) const NAMESPACE: &str = "default";
+
+/// One of the six acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// The cluster works.
+    Healthy,
+    /// Something is done to it.
+    Break,
+    /// The failure is watched.
+    Observe,
+    /// The checker is asked.
+    Diagnose,
+    /// The remedy is applied.
+    Fix,
+    /// The cluster works again.
+    Verify,
+}
+
+impl Act {
+    /// All six, in order.
+    pub const ALL: [Self; 6] = [
+        Self::Healthy,
+        Self::Break,
+        Self::Observe,
+        Self::Diagnose,
+        Self::Fix,
+        Self::Verify,
+    ];
+
+    /// The act's name, as in the scenario file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Break => "break",
+            Self::Observe => "observe",
+            Self::Diagnose => "diagnose",
+            Self::Fix => "fix",
+            Self::Verify => "verify",
+        }
+    }
+}
+
+impl serde::Serialize for Act {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// An act that was played.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct ActPlayed {
+    /// Which one.
+    pub act: Act,
+    /// Whether everything in it was as expected.
+    pub passed: bool,
+    /// When it began, since the play began.
+    pub from: Seconds,
+    /// When it ended.
+    pub to: Seconds,
+    /// What was done and seen, a line each.
+    pub notes: Vec<String>,
+    /// What was not as expected.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mismatches: Vec<Mismatch>,
+}
+
+/// An expectation beside what was seen.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Mismatch {
+    /// What is compared.
+    pub what: String,
+    /// What the scenario expects.
+    pub expected: String,
+    /// What was seen.
+    pub seen: String,
+}
+
+/// How a play ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All six acts as expected.
+    Passed,
+    /// An act was not as expected; the later ones were not played.
+    Failed(Act),
+    /// The backend cannot do a step.
+    Skipped(String),
+}
+
+/// A whole play: everything that the reports are made from.
+#[derive(Debug)]
+pub struct Play {
+    /// The scenario.
+    pub scenario: Scenario,
+    /// The seed of the run.
+    pub seed: u64,
+    /// How it ended.
+    pub ending: Ending,
+    /// The acts that were played.
+    pub acts: Vec<ActPlayed>,
+    /// Every pull.
+    pub attempts: Vec<Attempt>,
+    /// Every status that was seen.
+    pub statuses: Vec<StatusChange>,
+    /// Every event write that was seen.
+    pub events: Vec<EventWrite>,
+    /// What the checker found, where it was asked.
+    pub report: Option<pullcheck::report::Report>,
+}
+
+impl Play {
+    /// Whether all six acts were as expected.
+    pub fn passed(&self) -> bool {
+        self.ending == Ending::Passed
+    }
+}
+
+/// Plays all six acts, or as many as go well.
+pub(crate) async fn play<B: Backend>(backend: &B, scenario: &Scenario, seed: u64) -> Play {
+    let start = Instant::now();
+    let client = backend.client();
+    let observer = Observer::start(&client, NAMESPACE, start);
+    let mut player = Player {
+        backend,
+        scenario,
+        client,
+        observer,
+        start,
+        report: None,
+        acts: Vec::new(),
+    };
+    let mut ending = Ending::Passed;
+    for act in Act::ALL {
+        match player.act(act).await {
+            Ok(true) => {}
+            Ok(false) => {
+                ending = Ending::Failed(act);
+                break;
+            }
+            Err(reason) => {
+                ending = Ending::Skipped(reason);
+                break;
+            }
+        }
+    }
+    let (statuses, events) = player.observer.record();
+    Play {
+        scenario: scenario.clone(),
+        seed,
+        ending,
+        acts: player.acts,
+        attempts: backend.attempts(),
+        statuses,
+        events,
+        report: player.report,
+    }
+}
+
+struct Player<'a, B> {
+    backend: &'a B,
+    scenario: &'a Scenario,
+    client: Client,
+    observer: Observer,
+    start: Instant,
+    report: Option<pullcheck::report::Report>,
+    acts: Vec<ActPlayed>,
+}
+
+/// What an act did and found while it runs.
+#[derive(Default)]
+struct Notes {
+    done: Vec<String>,
+    mismatches: Vec<Mismatch>,
+}
+
+impl Notes {
+    fn done(&mut self, what: impl Into<String>) {
+        self.done.push(what.into());
+    }
+
+    fn compare(
+        &mut self,
+        met: bool,
+        what: &str,
+        expected: impl Into<String>,
+        seen: impl Into<String>,
+    ) {
+        if !met {
+            self.mismatches.push(Mismatch {
+                what: what.to_owned(),
+                expected: expected.into(),
+                seen: seen.into(),
+            });
+        }
+    }
+}
+
+impl<B: Backend> Player<'_, B> {
+    /// Whether the act went as expected; `Err` is the reason for which it cannot be played here.
+    async fn act(&mut self, act: Act) -> Result<bool, String> {
+        let from = Seconds::from(self.start.elapsed());
+        let mut notes = Notes::default();
+        let outcome = match act {
+            Act::Healthy => self.healthy(&mut notes).await,
+            Act::Break => self.steps(&self.scenario.acts.break_, &mut notes).await,
+            Act::Observe => {
+                self.observe(&mut notes).await;
+                Ok(())
+            }
+            Act::Diagnose => {
+                self.diagnose(&mut notes).await;
+                Ok(())
+            }
+            Act::Fix => self.fix(&mut notes).await,
+            Act::Verify => {
+                self.reach(&self.scenario.acts.verify, &mut notes).await;
+                Ok(())
+            }
+        };
+        if let Err(StepError::Failed(seen)) = &outcome {
+            notes.compare(false, "step", "carried out", seen.clone());
+        }
+        let passed = notes.mismatches.is_empty();
+        self.acts.push(ActPlayed {
+            act,
+            passed,
+            from,
+            to: Seconds::from(self.start.elapsed()),
+            notes: notes.done,
+            mismatches: notes.mismatches,
+        });
+        match outcome {
+            Err(StepError::Unsupported(reason)) => Err(reason),
+            _ => Ok(passed),
+        }
+    }
+
+    async fn healthy(&self, notes: &mut Notes) -> Result<(), StepError> {
+        kubectl::apply(&self.client, &self.scenario.cluster.manifests.value).await?;
+        self.reach(&self.scenario.acts.healthy, notes).await;
+        Ok(())
+    }
+
+    async fn fix(&self, notes: &mut Notes) -> Result<(), StepError> {
+        // The proof of the repair is worth something only if it fails on the broken cluster.
+        let unmet = self.unmet(&self.scenario.acts.verify);
+        notes.compare(
+            unmet.is_some(),
+            "the check of `verify`, before the fix",
+            "not met",
+            "met: nothing was broken",
+        );
+        if let Some(why) = unmet {
+            notes.done(format!("before the fix: {why}"));
+        }
+        self.steps(&self.scenario.acts.fix, notes).await
+    }
+
+    async fn steps(
+        &self,
+        steps: &[serde_saphyr::Spanned<Step>],
+        notes: &mut Notes,
+    ) -> Result<(), StepError> {
+        for step in steps {
+            notes.done(self.step(&step.value).await?);
+        }
+        Ok(())
+    }
+
+    /// Carries out a step and says what was done.
+    async fn step(&self, step: &Step) -> Result<String, StepError> {
+        match step {
+            Step::SetImage(images) => {
+                for (target, image) in images {
+                    kubectl::set_image(&self.client, NAMESPACE, target, &[(None, image)]).await?;
+                }
+                Ok(images
+                    .iter()
+                    .map(|(target, image)| format!("kubectl set image {target} *={image}"))
+                    .collect::<Vec<_>>()
+                    .join("; "))
+            }
+            Step::Scale(replicas) => {
+                for (target, count) in replicas {
+                    kubectl::scale(&self.client, target, *count).await?;
+                }
+                Ok(replicas
+                    .iter()
+                    .map(|(target, count)| format!("kubectl scale {target} --replicas={count}"))
+                    .collect::<Vec<_>>()
+                    .join("; "))
+            }
+            Step::Apply(manifests) => {
+                kubectl::apply(&self.client, manifests).await?;
+                Ok("kubectl apply -f -".to_owned())
+            }
+            Step::Delete(target) => {
+                kubectl::delete(&self.client, NAMESPACE, target).await?;
+                Ok(format!(
+                    "kubectl delete {} {}",
+                    target.kind.word(),
+                    target.name
+                ))
+            }
+            Step::Cordon(node) => {
+                kubectl::cordon(&self.client, node).await?;
+                Ok(format!("kubectl cordon {node}"))
+            }
+            Step::Wait(length) => {
+                self.backend.sleep(length.get()).await;
+                Ok(format!("{} pass", crate::text::length(length.get())))
+            }
+            Step::ApplyRemedy(which) => self.apply_remedy(&which.0).await,
+            other => {
+                self.backend.step(other).await?;
+                Ok(describe(other))
+            }
+        }
+    }
+
+    async fn apply_remedy(&self, which: &str) -> Result<String, StepError> {
+        let remedies = self
+            .report
+            .as_ref()
+            .map(pullcheck::report::Report::remedies)
+            .unwrap_or_default();
+        let lines = remedies.iter().flat_map(|remedy| &remedy.commands);
+        let mut refused = Vec::new();
+        for line in lines {
+            match Command::parse(line) {
+                Ok(command) if command.name() == which => {
+                    self.carry_out(&command).await?;
+                    return Ok(format!("the remedy: {line}"));
+                }
+                Ok(_) => {}
+                Err(error) => refused.push(error.to_string()),
+            }
+        }
+        let rest = if refused.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", refused.join("; "))
+        };
+        Err(StepError::Failed(format!(
+            "the remedy has no command `{which}`{rest}"
+        )))
+    }
+
+    async fn carry_out(&self, command: &Command) -> Result<(), StepError> {
+        match command {
+            Command::SetImage {
+                namespace,
+                target,
+                images,
+            } => {
+                let target: Target = target.parse().map_err(StepError::Failed)?;
+                let images: Vec<_> = images
+                    .iter()
+                    .map(|(name, image)| (Some(name.as_str()), image.as_str()))
+                    .collect();
+                let namespace = namespace.as_deref().unwrap_or(NAMESPACE);
+                kubectl::set_image(&self.client, namespace, &target, &images).await
+            }
+            Command::DeletePod { namespace, name } => {
+                let target = Target {
+                    kind: TargetKind::Pod,
+                    name: name.clone(),
+                };
+                kubectl::delete(
+                    &self.client,
+                    namespace.as_deref().unwrap_or(NAMESPACE),
+                    &target,
+                )
+                .await
+            }
+            Command::AssignRole { .. } | Command::SetSku { .. } => {
+                self.backend.cloud(command).await
+            }
+        }
+    }
+
+    async fn observe(&self, notes: &mut Notes) {
+        let observe = &self.scenario.acts.observe;
+        let before = self.observer.record().0.len();
+        self.backend.sleep(observe.for_.get()).await;
+        let (statuses, events) = self.observer.record();
+        let expect = &observe.expect;
+
+        let since = statuses
+            .get(before.min(statuses.len())..)
+            .unwrap_or_default();
+        // What the break itself already showed counts as well: a fast pull fails before the act.
+        let shown = since.iter().chain(statuses.iter());
+        let mut reasons: Vec<&str> = shown.map(|change| change.status.as_str()).collect();
+        reasons.sort_unstable();
+        reasons.dedup();
+        notes.compare(
+            reasons.contains(&expect.waiting.as_str()),
+            "a waiting reason",
+            expect.waiting.clone(),
+            reasons.join(", "),
+        );
+        for text in &expect.events {
+            let found = events.iter().any(|event| event.message.contains(text));
+            notes.compare(found, "an event's message", text.clone(), "no event has it");
+        }
+        let most = most_attempts(&self.backend.attempts());
+        if let Some(least) = expect.attempts {
+            notes.compare(
+                most >= least,
+                "pull attempts of one pod",
+                format!("at least {least}"),
+                most.to_string(),
+            );
+        }
+        let (running, waiting) = self.pods_of_asked();
+        if let Some(least) = expect.running {
+            notes.compare(
+                running >= least,
+                "pods that run",
+                format!("at least {least}"),
+                running.to_string(),
+            );
+        }
+        if let Some(least) = expect.still_waiting {
+            notes.compare(
+                waiting >= least,
+                "pods that wait",
+                format!("at least {least}"),
+                waiting.to_string(),
+            );
+        }
+        notes.done(format!(
+            "after {}: {running} pods run, {waiting} wait, at most {most} pulls of one pod",
+            crate::text::length(observe.for_.get())
+        ));
+    }
+
+    /// How many pods of the asked workload run, and how many do not.
+    fn pods_of_asked(&self) -> (usize, usize) {
+        let now = self.observer.snapshot();
+        let ask = &self.scenario.acts.diagnose.ask;
+        let pods: Vec<&Pod> = match ask.kind {
+            TargetKind::Pod => now.pods.get(&ask.name).into_iter().collect(),
+            TargetKind::Deployment => now
+                .deployments
+                .get(&ask.name)
+                .map(|deployment| {
+                    pods_of(deployment, &now)
+                        .into_iter()
+                        .map(|(pod, _)| pod)
+                        .collect()
+                })
+                .unwrap_or_default(),
+        };
+        let running = pods.iter().filter(|pod| is_ready(pod)).count();
+        (running, pods.len() - running)
+    }
+
+    async fn diagnose(&mut self, notes: &mut Notes) {
+        let diagnose = &self.scenario.acts.diagnose;
+        let request = request(&diagnose.ask);
+        let report = pullcheck::check::check(&self.backend.world(), &request).await;
+        let verdict = report.verdict();
+        let expect = &diagnose.expect;
+        notes.compare(
+            verdict.kind() == expect.verdict.id(),
+            "verdict",
+            expect.verdict.id(),
+            verdict.kind(),
+        );
+
+        let cause = self.scenario.cause.value.as_str();
+        let found = match expect.verdict {
+            ExpectedVerdict::Undetermined => candidates(verdict).first().copied(),
+            ExpectedVerdict::Blocked | ExpectedVerdict::Pullable => verdict.cause(),
+        };
+        let found = found.map_or("none", |cause| cause.id());
+        if expect.verdict != ExpectedVerdict::Pullable {
+            notes.compare(found == cause, "cause", cause, found);
+        }
+        if let Some(stage) = &expect.stage {
+            let seen = verdict.stage().map_or("none", |stage| stage.id());
+            notes.compare(seen == stage, "stage", stage.clone(), seen);
+        }
+        notes.done(format!(
+            "pullcheck {} {}: {}",
+            diagnose.ask.kind.word(),
+            diagnose.ask.name,
+            verdict.kind()
+        ));
+        self.report = Some(report);
+    }
+
+    /// The first expectation that is not met now.
+    fn unmet(&self, rollout: &Rollout) -> Option<String> {
+        let now = self.observer.snapshot();
+        let digests = |reference: &str| self.backend.digest(reference);
+        rollout
+            .expect
+            .iter()
+            .find_map(|(target, state)| rollout::check(target, *state, &now, &digests).err())
+    }
+
+    /// Waits until the expectations are met, or the time is over.
+    async fn reach(&self, rollout: &Rollout, notes: &mut Notes) {
+        let mut changes = self.observer.subscribe();
+        let deadline = Instant::now() + rollout.within.get();
+        loop {
+            let Some(unmet) = self.unmet(rollout) else {
+                let names = rollout
+                    .expect
+                    .keys()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(", ");
+                notes.done(format!("{names}: as wanted"));
+                return;
+            };
+            let change = tokio::time::timeout_at(deadline, changes.changed()).await;
+            if !matches!(change, Ok(Ok(()))) {
+                let wanted = format!("met within {}", crate::text::length(rollout.within.get()));
+                notes.compare(false, "the workloads", wanted, unmet);
+                return;
+            }
+            // Changes come in bursts; one look a burst is enough.
+            self.backend.sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+/// The causes that remain, where several do.
+pub(crate) fn candidates(verdict: &Verdict) -> &[Cause] {
+    match verdict {
+        Verdict::Undetermined { candidates, .. } => candidates,
+        Verdict::Pullable | Verdict::Blocked { .. } => &[],
+    }
+}
+
+fn most_attempts(attempts: &[Attempt]) -> usize {
+    let mut counts = std::collections::BTreeMap::<(&str, &str), usize>::new();
+    for attempt in attempts {
+        *counts.entry((&attempt.pod, &attempt.image)).or_default() += 1;
+    }
+    counts.into_values().max().unwrap_or(0)
+}
+
+fn request(ask: &Target) -> pullcheck::check::Request {
+    match ask.kind {
+        TargetKind::Pod => pullcheck::check::Request::Pod {
+            namespace: NAMESPACE.to_owned(),
+            name: ask.name.clone(),
+        },
+        TargetKind::Deployment => pullcheck::check::Request::Workload {
+            kind: pullcheck::check::WorkloadKind::Deployment,
+            namespace: NAMESPACE.to_owned(),
+            name: ask.name.clone(),
+        },
+    }
+}
+
+fn describe(step: &Step) -> String {
+    match step {
+        Step::AddNodes(nodes) => format!("{} nodes join", nodes.count),
+        Step::Firewall(rule) => format!(
+            "{}: packets to {}:{}: {:?}",
+            rule.node, rule.to, rule.port, rule.action
+        )
+        .to_lowercase(),
+        Step::SetDns(dns) => format!("the name {}: {:?}", dns.name, dns.answer).to_lowercase(),
+        Step::RemoveRole(grant) => format!("{} loses {} at {:?}", grant.who, grant.role, grant.on),
+        Step::AssignRole(grant) => format!("{} gets {} at {:?}", grant.who, grant.role, grant.on),
+        Step::RegistryLoad(load) => format!(
+            "another cluster now takes {} reads a minute from {}",
+            load.requests_per_minute, load.registry
+        ),
+        Step::SetSku(change) => format!("{} becomes {:?}", change.registry, change.sku),
+        Step::Push(tag) => format!("push {}/{}", tag.host, tag.image),
+        Step::Untag(tag) => format!("delete {}/{}", tag.host, tag.image),
+        other => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,223 @@
+//! The scenario file: what is there, what goes wrong, what must be found.
+//!
+//! One format for every backend. A file is YAML; unknown keys are refused, and each error points at
+//! line and column. `load` parses and checks it; nothing here plays anything. The checker never
+//! sees any of this.
+
+mod azure;
+mod duration;
+mod load;
+mod step;
+mod target;
+
+use indexmap::IndexMap;
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+
+pub use azure::{Azure, AzureCluster, AzureRegistry, RoleGrant, RoleScope, Sku};
+pub use duration::Span;
+pub use load::{LoadError, MAX_FILE_BYTES, parse};
+pub(crate) use load::{nearest, objects};
+pub use step::{
+    AddNodes, ApplyRemedy, DnsAnswer, Firewall, FirewallAction, RegistryLoad, SetDns, SetSku, Step,
+    TagChange,
+};
+pub use target::{Target, TargetKind};
+
+/// A scenario as written, checked: every reference parses, every name that is used exists.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Scenario {
+    /// The stable name; also the file's.
+    pub id: Spanned<String>,
+    /// One line that says what happens, without giving the cause away in a workshop.
+    pub title: String,
+    /// What someone who has seen it knows afterwards.
+    pub teaches: String,
+    /// The cause that the checker must find. The checker never sees this line.
+    pub cause: Spanned<String>,
+    /// The registries that exist, each at its own host.
+    pub registries: Vec<Registry>,
+    /// The Azure tenant, where there is one.
+    #[serde(default)]
+    pub azure: Option<Azure>,
+    /// Nodes and Kubernetes objects.
+    pub cluster: Cluster,
+    /// What the person who runs the checker has beside the cluster.
+    #[serde(default)]
+    pub checker: CheckerAccess,
+    /// The six acts.
+    pub acts: Acts,
+    /// For workshops, from vague to plain.
+    #[serde(default)]
+    pub hints: Vec<String>,
+}
+
+impl Scenario {
+    /// The stable name.
+    pub fn id(&self) -> &str {
+        &self.id.value
+    }
+}
+
+/// One registry host and what it holds.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Registry {
+    /// The host name in references, with the port where it is not 443.
+    pub host: Spanned<String>,
+    /// Images, each in one line: `team/web:v1 linux/amd64,linux/arm64 2x64KiB`.
+    #[serde(default)]
+    pub images: Vec<Spanned<String>>,
+    /// Who may pull.
+    #[serde(default)]
+    pub access: Access,
+}
+
+/// Who may pull from a registry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Access {
+    /// Anyone, without a token.
+    #[default]
+    Open,
+    /// Anyone, with an anonymous token from the registry's own token service.
+    AnonymousToken,
+    /// An Azure Container Registry; its rules are in the `azure` section.
+    Acr,
+}
+
+/// What the cluster is made of.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Cluster {
+    /// Nodes that exist when the first act begins.
+    pub nodes: u32,
+    /// Ordinary Kubernetes YAML, as for `kubectl apply`.
+    pub manifests: Spanned<String>,
+}
+
+/// What the person who runs the checker has, beside access to the cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CheckerAccess {
+    /// A token for Azure Resource Manager.
+    #[serde(default)]
+    pub arm: bool,
+}
+
+/// The six acts, in the order in which they are played.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Acts {
+    /// The cluster works.
+    pub healthy: Rollout,
+    /// What is done to it.
+    #[serde(rename = "break")]
+    pub break_: Vec<Spanned<Step>>,
+    /// What a user sees.
+    pub observe: Observe,
+    /// What the checker must say.
+    pub diagnose: Diagnose,
+    /// What is done about it.
+    pub fix: Vec<Spanned<Step>>,
+    /// The cluster works again.
+    pub verify: Rollout,
+}
+
+/// States that workloads must reach.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Rollout {
+    /// The state that each named workload must reach.
+    pub expect: IndexMap<Target, WorkloadState>,
+    /// For how long to wait for it.
+    #[serde(default = "Span::ten_minutes")]
+    pub within: Span,
+}
+
+/// The state of a workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WorkloadState {
+    /// As many replicas are available as are wanted.
+    Available,
+    /// The latest change has arrived everywhere: observed generation current, updated = available =
+    /// wanted replicas, no old pods, every container's image is the expected one by digest.
+    RolledOut,
+}
+
+/// What must be seen while the failure lasts.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Observe {
+    /// How long to watch.
+    #[serde(rename = "for")]
+    pub for_: Span,
+    /// What must have been seen by then.
+    pub expect: Observed,
+}
+
+/// Things that can be seen from outside.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Observed {
+    /// A waiting reason that some container must have shown.
+    pub waiting: String,
+    /// Texts, each of which must be part of some event's message.
+    #[serde(default)]
+    pub events: Vec<String>,
+    /// The least number of pull attempts of the pod that tried most often.
+    #[serde(default)]
+    pub attempts: Option<usize>,
+    /// The least number of pods that run at the end.
+    #[serde(default)]
+    pub running: Option<usize>,
+    /// The least number of pods that still wait at the end.
+    #[serde(default)]
+    pub still_waiting: Option<usize>,
+}
+
+/// What the checker is asked and must answer.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Diagnose {
+    /// What a user would name on the command line.
+    pub ask: Target,
+    /// What must come out, beside the scenario's cause.
+    pub expect: Diagnosis,
+}
+
+/// The expected outcome of a diagnosis.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Diagnosis {
+    /// The kind of verdict. With `undetermined` the scenario's cause must be the first candidate.
+    pub verdict: ExpectedVerdict,
+    /// The stage at which the pull stops.
+    #[serde(default)]
+    pub stage: Option<String>,
+}
+
+/// The kind of verdict that is expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExpectedVerdict {
+    /// One cause is proven.
+    Blocked,
+    /// The image can be pulled.
+    Pullable,
+    /// Several causes remain.
+    Undetermined,
+}
+
+impl ExpectedVerdict {
+    /// The identifier, as in the checker's report.
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Blocked => "blocked",
+            Self::Pullable => "pullable",
+            Self::Undetermined => "undetermined",
+        }
+    }
+}

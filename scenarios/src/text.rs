@@ -1,0 +1,42 @@
+//! Lengths of time in words, as people write them.
+
+use std::time::Duration;
+
+/// `45s`, `12m`, `1h 5m`, `2m 30s`.
+pub(crate) fn length(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let parts = [
+        (seconds / 3600, "h"),
+        (seconds % 3600 / 60, "m"),
+        (seconds % 60, "s"),
+    ];
+    let words: Vec<_> = parts
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, unit)| format!("{n}{unit}"))
+        .collect();
+    if words.is_empty() {
+        "0s".to_owned()
+    } else {
+        words.join(" ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths() {
+        let table = [
+            (0, "0s"),
+            (45, "45s"),
+            (720, "12m"),
+            (3900, "1h 5m"),
+            (150, "2m 30s"),
+        ];
+        for (seconds, want) in table {
+            assert_eq!(length(Duration::from_secs(seconds)), want);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Broken scenario files: file, line, column, and what was expected.
+
+mod common;
+
+use common::file;
+use pull_scenarios::spec;
+
+#[test]
+fn broken_files_say_where_and_why() {
+    let good = file("bad-tag");
+    let long = "a".repeat(300);
+    let table: &[(&str, &str, &str, u64)] = &[
+        (
+            "cause: tag-not-found",
+            "cause: tag-not-fund",
+            "`tag-not-fund` is no cause",
+            6,
+        ),
+        (
+            "    for: 25m",
+            "    for: soon",
+            "`soon` is no length of time",
+            39,
+        ),
+        ("acts:", "acts:\n  sleep: {}", "unknown field", 34),
+        ("      replicas: 1", "      replicas: [1", "manifests", 0),
+        (
+            "team/web:v1.8 linux/amd64 2x64KiB",
+            "team/web:v1.8 linux/amd64 2x64Foo",
+            "image line",
+            12,
+        ),
+        (
+            "registry.example/team/web:v1.91",
+            "Foo/Bar",
+            "image reference `Foo/Bar`",
+            37,
+        ),
+        (
+            "registry.example/team/web:v1.91",
+            "",
+            "image reference ``",
+            37,
+        ),
+        (
+            "registry.example/team/web:v1.91",
+            &long,
+            "image reference",
+            37,
+        ),
+        (
+            "registry.example/team/web:v1.91",
+            "a\\u0007b",
+            "image reference `a\\u{7}b`",
+            37,
+        ),
+        (
+            "registry.example/team/web:v1.91",
+            "team/web@sha256:00",
+            "image reference",
+            37,
+        ),
+        (
+            "    ask: deployment/web",
+            "    ask: deployment/api",
+            "is not in the manifests",
+            0,
+        ),
+        (
+            "    ask: deployment/web",
+            "    ask: web",
+            "is not of the form",
+            0,
+        ),
+        ("id: bad-tag", "id: Bad Tag", "is no id", 1),
+        ("  nodes: 1", "  nodes: many", "", 18),
+    ];
+    for (from, to, want, line) in table {
+        assert!(good.contains(from), "no `{from}`");
+        let text = good.replace(from, to);
+        let error = spec::parse("broken", &text).expect_err(&format!("{to} must be refused"));
+        assert!(
+            error.to_string().contains(want),
+            "`{error}` does not say `{want}`"
+        );
+        if *line > 0 {
+            assert_eq!(error.line, *line, "{error}");
+        }
+        assert!(error.line >= 1 && error.column >= 1);
+    }
+}
+
+#[test]
+fn a_file_must_be_named_after_its_id() {
+    let error = spec::parse("catalogue/other.yaml", &file("bad-tag")).unwrap_err();
+    assert!(
+        error.to_string().contains("the file is named `other.yaml`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_huge_file_is_refused_unread() {
+    let error = spec::parse("huge", &"#".repeat(spec::MAX_FILE_BYTES + 1)).unwrap_err();
+    assert!(error.to_string().contains("at most"), "{error}");
+}

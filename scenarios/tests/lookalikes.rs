@@ -1,0 +1,171 @@
+//! The same symptoms with other causes: each variation of a catalogue file must get its own verdict.
+
+mod common;
+
+use common::{cause, changed, passes, story};
+use pull_scenarios::play_embedded;
+
+/// The classic mistake: the role sits on the cluster's control-plane identity.
+#[test]
+fn a_role_on_the_control_plane_identity_is_named_as_that() {
+    let twin = changed(
+        "missing-role",
+        &[
+            ("cause: acr-role-missing", "cause: acr-role-wrong-identity"),
+            (
+                "    - add-nodes: { count: 1 }",
+                "    - assign-role: { who: control-plane, role: AcrPull, on: registry/shopregistry }\n    \
+                 - add-nodes: { count: 1 }",
+            ),
+        ],
+    );
+    passes(&twin, 1);
+}
+
+/// Without a token for Azure Resource Manager the cause cannot be proven, and the verdict says so.
+#[test]
+fn without_arm_the_missing_role_is_the_first_of_several() {
+    let blind = changed(
+        "missing-role",
+        &[
+            ("checker: { arm: true }", "checker: { arm: false }"),
+            ("verdict: blocked, stage: token", "verdict: undetermined"),
+            (
+                "apply-remedy: az role assignment create",
+                "assign-role: { who: kubelet, role: AcrPull, on: registry/shopregistry }",
+            ),
+        ],
+    );
+    let play = passes(&blind, 1);
+    let text = story(&play);
+    assert!(
+        text.to_lowercase().contains("resource manager"),
+        "what would settle it:\n{text}"
+    );
+}
+
+/// A successful exchange is cached for an hour, so the old node fails with another text: its token
+/// is refused for the repository, not at the exchange.
+#[test]
+fn an_old_node_fails_later_and_with_other_words() {
+    let old = changed(
+        "missing-role",
+        &[
+            (
+                "      - shop/api:v1 linux/amd64 2x64KiB",
+                "      - shop/api:v1 linux/amd64 2x64KiB\n      - shop/api:v2 linux/amd64 2x64KiB",
+            ),
+            (
+                "    - add-nodes: { count: 1 }\n    - scale: { deployment/api: 2 }",
+                "    - set-image: { deployment/api: \"shopregistry.azurecr.io/shop/api:v2\" }",
+            ),
+            (
+                "failed to fetch anonymous token\", \"401 Unauthorized",
+                "failed to fetch oauth token\", \"failed to fetch anonymous token",
+            ),
+        ],
+    );
+    passes(&old, 1);
+}
+
+#[test]
+fn a_blocked_node_is_told_from_its_look_alikes() {
+    let table = [
+        // A closed port answers at once.
+        (
+            "tcp-refused",
+            "tcp",
+            vec![
+                ("action: drop", "action: refuse"),
+                ("i/o timeout", "connection refused"),
+            ],
+        ),
+        // The name does not resolve on that node.
+        (
+            "dns-nxdomain",
+            "dns",
+            vec![
+                (
+                    "firewall: { node: node-2, to: registry.example, action: drop }",
+                    "set-dns: { node: node-2, name: registry.example, answer: nx-domain }",
+                ),
+                (
+                    "firewall: { node: node-2, to: registry.example, action: open }",
+                    "set-dns: { node: node-2, name: registry.example, answer: restore }",
+                ),
+                ("i/o timeout", "no such host"),
+            ],
+        ),
+        (
+            "dns-servfail",
+            "dns",
+            vec![
+                (
+                    "firewall: { node: node-2, to: registry.example, action: drop }",
+                    "set-dns: { node: node-2, name: registry.example, answer: serv-fail }",
+                ),
+                (
+                    "firewall: { node: node-2, to: registry.example, action: open }",
+                    "set-dns: { node: node-2, name: registry.example, answer: restore }",
+                ),
+                ("i/o timeout", "server misbehaving"),
+            ],
+        ),
+        (
+            "dns-timeout",
+            "dns",
+            vec![
+                (
+                    "firewall: { node: node-2, to: registry.example, action: drop }",
+                    "set-dns: { node: node-2, name: registry.example, answer: silent }",
+                ),
+                (
+                    "firewall: { node: node-2, to: registry.example, action: open }",
+                    "set-dns: { node: node-2, name: registry.example, answer: restore }",
+                ),
+            ],
+        ),
+    ];
+    for (id, stage, mut changes) in table {
+        let claim = format!("cause: {id}");
+        let stage = format!("stage: {stage}");
+        changes.push(("cause: firewall-drop", &claim));
+        changes.push(("stage: tcp", &stage));
+        let play = play_embedded(&changed("firewall-block", &changes), 1);
+        assert_eq!(cause(&play), Some(id), "{}", story(&play));
+        assert!(play.passed(), "{}", story(&play));
+    }
+}
+
+/// A repository that does not exist, and a digest that does not, are not a missing tag.
+#[test]
+fn other_things_that_are_not_found() {
+    let table = [
+        (
+            "repository-not-found",
+            "team/webb:v1.91",
+            "team/webb:v1.91: not found",
+        ),
+        (
+            "digest-not-found",
+            "team/web@sha256:0000000000000000000000000000000000000000000000000000000000000001",
+            "not found",
+        ),
+    ];
+    for (id, image, text) in table {
+        let claim = format!("cause: {id}");
+        let twin = changed(
+            "bad-tag",
+            &[
+                ("cause: tag-not-found", &claim),
+                ("team/web:v1.91\"", &format!("{image}\"")),
+                ("v1.91: not found", text),
+                (
+                    "apply-remedy: kubectl set image",
+                    "set-image: { deployment/web: \"registry.example/team/web:v1.9\" }",
+                ),
+            ],
+        );
+        passes(&twin, 1);
+    }
+}
