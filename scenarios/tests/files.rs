@@ -73,7 +73,7 @@ fn broken_files_say_where_and_why() {
             0,
         ),
         ("id: bad-tag", "id: Bad Tag", "is no id", 1),
-        ("  nodes: 1", "  nodes: many", "", 18),
+        ("  nodes: 1", "  nodes: many", "u32", 16),
     ];
     for (from, to, want, line) in table {
         assert!(good.contains(from), "no `{from}`");

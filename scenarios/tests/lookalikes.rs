@@ -57,7 +57,7 @@ fn an_old_node_fails_later_and_with_other_words() {
             ),
             (
                 "    - add-nodes: { count: 1 }\n    - scale: { deployment/api: 2 }",
-                "    - set-image: { deployment/api: \"shopregistry.azurecr.io/shop/api:v2\" }",
+                "    - wait: 15m\n    - set-image: { deployment/api: \"shopregistry.azurecr.io/shop/api:v2\" }",
             ),
             (
                 "failed to fetch anonymous token\", \"401 Unauthorized",
