@@ -3,28 +3,35 @@
 //! The token goes to the endpoint's own host only, over TLS, or in plain text to loopback alone.
 //! Answers of at most 4 MiB, lists of at most 20 pages; each request has 30 seconds.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, HOST, RETRY_AFTER, USER_AGENT};
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper_util::rt::TokioIo;
-use rustls::pki_types::{ServerName, UnixTime};
-use rustls::time_provider::TimeProvider;
-use rustls::{ClientConfig, RootCertStore};
+use http::header::{ACCEPT, AUTHORIZATION, RETRY_AFTER, USER_AGENT};
+use http::{HeaderValue, StatusCode};
 use serde_json::Value;
 
 use super::facts::Lookup;
+use crate::evidence::{HttpFailure, Method};
 use crate::keyring::Secret;
-use crate::world::{Arm, BoxStream, Host, Place, Trust, WallClock, World};
+use crate::wire::connector::{Connector, OpenDeadlines};
+use crate::wire::http::{Answer, HttpDeadlines, Keep, Outgoing, SendError};
+use crate::wire::{Url, refusal};
+use crate::world::{Arm, Place, WallClock, World};
 
 const BODY: usize = 4 * 1024 * 1024;
 const PAGES: usize = 20;
 const DEADLINE: Duration = Duration::from_secs(30);
-const DIAL: Duration = Duration::from_secs(10);
+const OPEN: OpenDeadlines = OpenDeadlines {
+    resolve: Duration::from_secs(12),
+    dial: Duration::from_secs(10),
+    handshake: Duration::from_secs(10),
+};
+const DEADLINES: HttpDeadlines = HttpDeadlines {
+    head: DEADLINE,
+    idle: DEADLINE,
+    body: DEADLINE,
+};
+const AGENT: &str = concat!("pullcheck/", env!("CARGO_PKG_VERSION"));
 
 /// Why ARM gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -189,16 +196,10 @@ impl<'a> Client<'a> {
 
     async fn ask(&mut self, path: &str, action: &str) -> Result<Value, ArmError> {
         let token = self.token().await?;
-        let host = self.arm.endpoint.host().unwrap_or_default().to_owned();
-        let unreachable = |why: String| ArmError::Unreachable {
-            host: host.clone(),
-            why,
-        };
         let asked = tokio::time::timeout(DEADLINE, self.send(path, &token)).await;
-        let (status, retry_after, body) =
-            asked.map_err(|_| unreachable("no answer in 30 s".into()))??;
-        let json: Option<Value> = serde_json::from_slice(&body).ok();
-        if status == StatusCode::OK {
+        let answer = asked.map_err(|_| self.unreachable("no answer in 30 s".into()))??;
+        let json: Option<Value> = serde_json::from_slice(&answer.body).ok();
+        if answer.status == StatusCode::OK {
             return json.ok_or_else(|| ArmError::Malformed {
                 why: "not JSON".into(),
             });
@@ -214,7 +215,7 @@ impl<'a> Client<'a> {
                 .collect::<String>()
         };
         let (code, message) = (said("code"), said("message"));
-        Err(match status.as_u16() {
+        Err(match answer.status.as_u16() {
             401 => ArmError::Unauthorized { code, message },
             403 => {
                 let named = message
@@ -225,7 +226,12 @@ impl<'a> Client<'a> {
                 }
             }
             404 => ArmError::NotFound { code },
-            429 => ArmError::Throttled { retry_after },
+            429 => {
+                let header = refusal::text(&answer.headers, &RETRY_AFTER);
+                ArmError::Throttled {
+                    retry_after: header.map(|text| text.chars().take(40).collect()),
+                }
+            }
             status => ArmError::Status {
                 status,
                 code,
@@ -247,151 +253,40 @@ impl<'a> Client<'a> {
         Ok(token)
     }
 
-    async fn send(
-        &self,
-        path: &str,
-        token: &Secret,
-    ) -> Result<(StatusCode, Option<String>, Bytes), ArmError> {
-        let endpoint = &self.arm.endpoint;
-        let host = endpoint.host().unwrap_or_default().to_owned();
-        let unreachable = |why: String| ArmError::Unreachable {
-            host: host.clone(),
-            why,
-        };
-        let stream = self.connect(&host).await.map_err(unreachable)?;
-        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
-        let (mut sender, connection) = handshake.map_err(|error| unreachable(error.to_string()))?;
-        let authority = endpoint
-            .authority()
-            .map_or(host.as_str(), http::uri::Authority::as_str);
-        let mut bearer = http::HeaderValue::from_str(&format!("Bearer {}", token.expose()))
-            .map_err(|_| ArmError::NoToken {
+    async fn send(&self, path: &str, token: &Secret) -> Result<Answer, ArmError> {
+        let url = Url::parse(&self.arm.endpoint.to_string())
+            .ok_or_else(|| self.unreachable("the endpoint is not a URL".into()))?;
+        let bearer = format!("Bearer {}", token.expose());
+        if HeaderValue::from_str(&bearer).is_err() {
+            return Err(ArmError::NoToken {
                 why: "it holds characters that no header may hold".into(),
-            })?;
-        bearer.set_sensitive(true);
-        let request = Request::get(path)
-            .header(HOST, authority)
-            .header(ACCEPT, "application/json")
-            .header(USER_AGENT, concat!("pullcheck/", env!("CARGO_PKG_VERSION")))
-            .header(AUTHORIZATION, bearer)
-            .body(Empty::<Bytes>::new())
-            .map_err(|error| ArmError::Malformed {
-                why: error.to_string(),
-            })?;
-        let exchange = async {
-            let answer = sender
-                .send_request(request)
-                .await
-                .map_err(|error| unreachable(error.to_string()))?;
-            let status = answer.status();
-            let header = answer
-                .headers()
-                .get(RETRY_AFTER)
-                .and_then(|value| value.to_str().ok());
-            let retry_after = header.map(|text| text.chars().take(40).collect());
-            let body = Limited::new(answer.into_body(), BODY).collect().await;
-            let body = body.map_err(|error| ArmError::Malformed {
-                why: error.to_string(),
-            })?;
-            Ok((status, retry_after, body.to_bytes()))
-        };
-        // The connection is driven beside the exchange, so that nothing outlives the call.
-        let mut exchange = std::pin::pin!(exchange);
-        let mut connection = std::pin::pin!(connection);
-        tokio::select! {
-            biased;
-            answer = &mut exchange => answer,
-            ended = &mut connection => match ended {
-                Ok(()) => exchange.await,
-                Err(error) => Err(unreachable(error.to_string())),
-            },
+            });
         }
-    }
-
-    async fn connect(&self, host: &str) -> Result<BoxStream, String> {
-        let secure = self.arm.endpoint.scheme_str() != Some("http");
-        let port = self
-            .arm
-            .endpoint
-            .port_u16()
-            .unwrap_or(if secure { 443 } else { 80 });
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let addresses = if let Ok(address) = bare.parse::<IpAddr>() {
-            vec![address]
-        } else {
-            let name = Host::parse(host).map_err(|error| error.to_string())?;
-            let resolved = self.place.net.resolve(&name).await;
-            resolved.map_err(|error| error.to_string())?.addresses
-        };
-        if !secure && !addresses.iter().all(IpAddr::is_loopback) {
-            return Err(
-                "plain HTTP is used with loopback addresses only, for the token's sake".into(),
-            );
-        }
-        let mut why = "the name has no address".to_owned();
-        for address in addresses.into_iter().take(4) {
-            let dialled =
-                tokio::time::timeout(DIAL, self.place.net.dial(SocketAddr::new(address, port)))
-                    .await;
-            match dialled {
-                Ok(Ok(stream)) if secure => return self.secure(stream, bare).await,
-                Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(error)) => why = format!("{address}:{port}: {error}"),
-                Err(_) => why = format!("{address}:{port}: no answer in 10 s"),
-            }
-        }
-        Err(why)
-    }
-
-    async fn secure(&self, stream: BoxStream, host: &str) -> Result<BoxStream, String> {
-        let config = tls(&self.place.trust, &self.clock)?;
-        let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
-        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-        let stream = connector
-            .connect(name, stream)
+        let connector = Connector::new(self.place, self.clock.as_ref());
+        let mut connection = connector
+            .open(&url, OPEN, AGENT)
             .await
-            .map_err(|error| error.to_string())?;
-        Ok(Box::new(stream))
+            .map_err(|error| self.unreachable(error.to_string()))?;
+        let outgoing = Outgoing::new(Method::Get)
+            .header(ACCEPT, "application/json")
+            .header(USER_AGENT, AGENT)
+            .secret_header(AUTHORIZATION, &bearer);
+        let host = url.authority().to_string();
+        let (keep, now) = (Keep::Whole(BODY), self.clock.now());
+        let sent = connection
+            .send(&host, path, outgoing, keep, DEADLINES, now)
+            .await;
+        sent.map_err(|error| match error {
+            SendError::Http(HttpFailure::TooLarge { limit }) => ArmError::Malformed {
+                why: format!("more than {limit} bytes"),
+            },
+            SendError::Http(failure) => self.unreachable(failure.to_string()),
+            SendError::Tls(failure) => self.unreachable(failure.to_string()),
+        })
     }
-}
 
-fn tls(trust: &Trust, clock: &Arc<dyn WallClock>) -> Result<ClientConfig, String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let time = Arc::new(Dates(Arc::clone(clock)));
-    let builder = ClientConfig::builder_with_details(Arc::clone(&provider), time)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
-    Ok(match trust {
-        Trust::Roots(certificates) => {
-            let mut roots = RootCertStore::empty();
-            roots.add_parsable_certificates(certificates.iter().cloned());
-            builder.with_root_certificates(roots).with_no_client_auth()
-        }
-        Trust::Platform { extra } => {
-            let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(
-                extra.iter().cloned(),
-                provider,
-            );
-            let verifier = verifier.map_err(|error| error.to_string())?;
-            builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(verifier))
-                .with_no_client_auth()
-        }
-    })
-}
-
-struct Dates(Arc<dyn WallClock>);
-
-impl std::fmt::Debug for Dates {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Dates")
-    }
-}
-
-impl TimeProvider for Dates {
-    fn current_time(&self) -> Option<UnixTime> {
-        let seconds = u64::try_from(self.0.now().as_second()).ok()?;
-        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+    fn unreachable(&self, why: String) -> ArmError {
+        let host = self.arm.endpoint.host().unwrap_or_default().to_owned();
+        ArmError::Unreachable { host, why }
     }
 }

@@ -11,7 +11,7 @@ use crate::check::{Request, Settings};
 use crate::evidence::Platform;
 use crate::keyring::{Credential, Secret};
 use crate::reference::Reference;
-use crate::world::real::{SystemClock, SystemNet, read_ca_file};
+use crate::world::real::{SystemClock, SystemNet, proxies_of_environment, read_ca_file};
 use crate::world::{Arm, FixedToken, Place, Trust, Vantage, World};
 
 const SECRET_LIMIT: u64 = 64 * 1024;
@@ -82,7 +82,8 @@ fn world(network: &Network) -> Result<World, CliError> {
         Vantage::Workstation,
         Arc::new(net),
         Trust::Platform { extra },
-    );
+    )
+    .with_proxies(proxies_of_environment());
     Ok(World::new(Arc::new(SystemClock), place))
 }
 

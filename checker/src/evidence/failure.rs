@@ -1,5 +1,7 @@
 //! Why there is no handshake, or no answer.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -68,6 +70,33 @@ pub enum TlsFailure {
     },
 }
 
+impl fmt::Display for TlsFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Expired {
+                not_after: Some(end),
+                ..
+            } => write!(f, "the certificate ended on {end}"),
+            Self::Expired { .. } => f.write_str("the certificate has ended"),
+            Self::NotYetValid { .. } => f.write_str("the certificate has not begun"),
+            Self::UnknownIssuer => f.write_str("signed by nobody who is trusted here"),
+            Self::NameMismatch => f.write_str("the certificate is for other names"),
+            Self::Revoked => f.write_str("the certificate was revoked"),
+            Self::PlainHttp => f.write_str("answers plain HTTP"),
+            Self::ClientCertificateRequired => f.write_str("wants a client certificate"),
+            Self::VersionRefused => f.write_str("no TLS version in common"),
+            Self::Timeout { received } => {
+                write!(f, "no whole handshake in time, {received} bytes came")
+            }
+            Self::Reset { received } => write!(f, "reset after {received} bytes"),
+            Self::Closed { received } => write!(f, "closed after {received} bytes"),
+            Self::BadCertificate { text } | Self::Alert { text } | Self::Other { text } => {
+                write!(f, "{text}")
+            }
+        }
+    }
+}
+
 /// Why a request has no whole answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
@@ -114,4 +143,20 @@ pub enum HttpFailure {
         /// What the HTTP library said.
         text: Excerpt,
     },
+}
+
+impl fmt::Display for HttpFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout => f.write_str("no answer in time"),
+            Self::BodyStalled { received } => write!(f, "stalled after {received} bytes"),
+            Self::Reset { received } => write!(f, "reset after {received} bytes"),
+            Self::Closed { received } => write!(f, "closed after {received} bytes"),
+            Self::TooLarge { limit } => write!(f, "more than {limit} bytes"),
+            Self::TooManyRedirects => f.write_str("too many redirects"),
+            Self::BadRedirect { location } => write!(f, "redirect to {location}"),
+            Self::NoConnection => f.write_str("no connection"),
+            Self::Malformed { text } | Self::Other { text } => write!(f, "{text}"),
+        }
+    }
 }

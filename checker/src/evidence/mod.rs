@@ -18,8 +18,8 @@ use crate::world::Vantage;
 
 pub use failure::{HttpFailure, TlsFailure};
 pub use seen::{
-    Access, AttemptEnd, BlobKind, Certificate, KeyringMiss, ManifestKind, ManifestSeen, Method,
-    Platform, RateLimit, Refusal, RequestsPerPull, Scheme, Seen, WhyWithheld,
+    Access, AttemptEnd, BlobKind, Certificate, DeadAddress, KeyringMiss, ManifestKind,
+    ManifestSeen, Method, Platform, RateLimit, Refusal, RequestsPerPull, Scheme, Seen, WhyWithheld,
 };
 pub use subject::{CredentialSource, Endpoint, Identity, Role};
 

@@ -48,6 +48,43 @@ pub enum Seen {
         error: DialError,
     },
 
+    /// Some addresses of a name answer and others do not: which one a pull meets is chance.
+    Flapping {
+        /// How many answer.
+        working: usize,
+        /// Those that did not, and why.
+        dead: Vec<DeadAddress>,
+    },
+
+    // Proxies. What concerns the connection to the proxy itself stands at the stage `proxy`, too.
+    /// The proxy opened a tunnel, or forwards plain HTTP.
+    Proxied {
+        /// The host behind it.
+        to: Authority,
+    },
+    /// The proxy refused to.
+    ProxyRefused {
+        /// The host that was asked for.
+        to: Authority,
+        /// The status; 407 wants a user and password.
+        status: u16,
+        /// The phrase beside it, which some runtimes print alone.
+        phrase: Excerpt,
+        /// `Proxy-Authenticate`.
+        wants: Option<Excerpt>,
+        /// True if the place's settings hold a user for the proxy.
+        signed_in: bool,
+    },
+    /// The proxy speaks what the probe does not (SOCKS).
+    ProxyUnsupported,
+    /// After a failure at the proxy: whether the host can be reached without it. Nothing was asked there.
+    WithoutProxy {
+        /// True if an address accepted and, where the pull speaks TLS, the handshake was complete.
+        reached: bool,
+        /// What happened.
+        text: Excerpt,
+    },
+
     // TLS.
     /// The handshake is complete and the chain trusted.
     TlsEstablished {
@@ -352,6 +389,17 @@ fn milliseconds_if<S: serde::Serializer>(
     }
 }
 
+/// An address that does not answer where others of its name do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DeadAddress {
+    /// The address.
+    pub address: SocketAddr,
+    /// True if it accepts connections: Go then tries no other address, and the pull fails.
+    pub accepts: bool,
+    /// What happened.
+    pub why: Excerpt,
+}
+
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AttemptEnd {
@@ -462,6 +510,8 @@ pub enum Method {
     Get,
     /// `POST`
     Post,
+    /// `CONNECT`, to a proxy
+    Connect,
 }
 
 impl fmt::Display for Method {
@@ -470,6 +520,7 @@ impl fmt::Display for Method {
             Self::Head => "HEAD",
             Self::Get => "GET",
             Self::Post => "POST",
+            Self::Connect => "CONNECT",
         })
     }
 }

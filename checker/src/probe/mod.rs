@@ -8,6 +8,7 @@
 mod attempt;
 mod auth;
 mod blobs;
+mod connect;
 mod identity;
 mod manifest;
 mod options;

@@ -5,7 +5,6 @@
 //! link-local or loopback address, redirects and bodies are bounded.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -15,15 +14,14 @@ use tokio::time::{Instant, sleep};
 
 use super::Options;
 use crate::evidence::{
-    Endpoint, Evidence, Fact, HttpFailure, Identity, Method, Refusal, Role, Seen, TlsFailure,
-    WhyWithheld,
+    Endpoint, Evidence, Fact, HttpFailure, Identity, Method, Refusal, Role, Seen, WhyWithheld,
 };
 use crate::keyring::Secret;
-use crate::reference::{Authority, Host, Reference};
+use crate::reference::{Host, Reference};
 use crate::stage::Stage;
 use crate::wire::connector::Connector;
 use crate::wire::http::{Answer, Connection, HttpDeadlines, Keep, Outgoing, SendError};
-use crate::wire::{Excerpt, Url, UrlScheme, Verify, refusal};
+use crate::wire::{Excerpt, Url, UrlScheme, refusal};
 use crate::world::{Place, WallClock};
 
 /// As Go's HTTP client, and so every runtime.
@@ -71,12 +69,16 @@ pub(super) struct Session<'a> {
     pub(super) options: &'a Options,
     pub(super) authorization: Authorization,
     pub(super) identity: Option<Identity>,
-    connector: Connector<'a>,
+    pub(super) connector: Connector<'a>,
+    pub(super) base: Url,
+    pub(super) registry_is_local: bool,
+    /// What the host at `base` is: the registry, or a mirror of it.
+    pub(super) role: Role,
+    /// True if the runtime is told not to verify that host's certificate.
+    pub(super) unverified: bool,
     evidence: Evidence,
-    base: Url,
     pool: BTreeMap<Origin, Connection>,
     unreachable: BTreeMap<Origin, Stage>,
-    registry_is_local: bool,
     waited: Duration,
     waits: u32,
 }
@@ -103,6 +105,8 @@ impl<'a> Session<'a> {
             evidence: Evidence::new(),
             registry_is_local: endpoint.host().is_local(),
             base: Url::new(scheme, endpoint, "/v2/"),
+            role: Role::Registry,
+            unverified: false,
             pool: BTreeMap::new(),
             unreachable: BTreeMap::new(),
             waited: Duration::ZERO,
@@ -125,14 +129,14 @@ impl<'a> Session<'a> {
 
     /// Appends a fact about the registry.
     pub(super) fn note(&mut self, stage: Stage, took: Duration, seen: Seen) {
-        let endpoint = Endpoint::new(Role::Registry, self.base.authority().clone());
+        let endpoint = Endpoint::new(self.role, self.base.authority().clone());
         self.note_about(stage, Some(endpoint), took, seen);
     }
 
     /// Appends a fact about the host that gave a reply in the end.
     pub(super) fn note_reply(&mut self, stage: Stage, reply: &Reply, seen: Seen) {
         let role = if reply.url.same_origin(&self.base) {
-            Role::Registry
+            self.role
         } else {
             Role::Storage
         };
@@ -208,13 +212,13 @@ impl<'a> Session<'a> {
     pub(super) async fn ask(&mut self, ask: Ask<'_>) -> Step<Reply> {
         let started = Instant::now();
         let mut url = self.base.with_target(&ask.target);
-        let mut role = Role::Registry;
+        let mut role = self.role;
         for _ in 0..=MAX_REDIRECTS {
             let mut outgoing = self.outgoing(ask.method).header(ACCEPT, ask.accept);
             if let Some(range) = ask.range {
                 outgoing = outgoing.header(http::header::RANGE, range);
             }
-            if role == Role::Registry {
+            if role == self.role {
                 outgoing =
                     match &self.authorization {
                         Authorization::None => outgoing,
@@ -225,7 +229,7 @@ impl<'a> Session<'a> {
                     };
             }
             let answer = self.send(ask.stage, role, &url, outgoing, ask.keep).await?;
-            if role == Role::Registry {
+            if role == self.role {
                 // The scheme of a local registry may have changed while connecting.
                 url = self.base.with_target(url.target());
             }
@@ -287,7 +291,7 @@ impl<'a> Session<'a> {
             let reason = HttpFailure::BadRedirect { location };
             self.http_failed(
                 stage,
-                Role::Registry,
+                self.role,
                 url,
                 Method::Get,
                 reason,
@@ -323,7 +327,7 @@ impl<'a> Session<'a> {
                 fresh = true;
                 self.connect(role, url).await?
             };
-            let url = if role == Role::Registry {
+            let url = if role == self.role {
                 self.base.with_target(url.target())
             } else {
                 url.clone()
@@ -335,6 +339,12 @@ impl<'a> Session<'a> {
                 .send(&host, url.target(), outgoing.clone(), keep, deadlines, now)
                 .await;
             match sent {
+                Ok(answer)
+                    if connection.is_through_proxy()
+                        && answer.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED =>
+                {
+                    return Err(self.forwarding_refused(role, &url, &answer).await);
+                }
                 Ok(answer) => {
                     if connection.is_usable() {
                         self.pool.insert(origin(&url), connection);
@@ -372,7 +382,7 @@ impl<'a> Session<'a> {
         self.pool.remove(origin).filter(Connection::is_usable)
     }
 
-    fn http_failed(
+    pub(super) fn http_failed(
         &mut self,
         stage: Stage,
         role: Role,
@@ -402,163 +412,6 @@ impl<'a> Session<'a> {
             Err(Stop(stage)) => {
                 self.unreachable.insert(origin, stage);
                 Err(Stop(stage))
-            }
-        }
-    }
-
-    async fn connect_once(&mut self, role: Role, url: &Url) -> Step<Connection> {
-        let endpoint = || {
-            Some(Endpoint::new(
-                role,
-                Authority::new(url.host().clone(), Some(url.port())),
-            ))
-        };
-        let addresses = self.resolve(role, url).await?;
-        if role == Role::Registry {
-            self.registry_is_local |= addresses.iter().any(is_forbidden);
-        } else if role != Role::Metadata
-            && !self.registry_is_local
-            && addresses.iter().any(is_forbidden)
-        {
-            let seen = Seen::RedirectRefused {
-                to: url.authority().clone(),
-                why: WhyWithheld::LocalAddress,
-            };
-            self.note_about(Stage::Tcp, endpoint(), Duration::ZERO, seen);
-            return Err(Stop(Stage::Tcp));
-        }
-        let stream = self.dial(role, url, &addresses).await?;
-        if url.scheme() == UrlScheme::Http {
-            if role == Role::Registry {
-                self.note_about(Stage::Tls, endpoint(), Duration::ZERO, Seen::PlainHttp);
-            }
-            return self.speak(role, url, stream).await;
-        }
-        let lenient = role == Role::Registry && self.is_lenient();
-        let verify = if lenient {
-            Verify::NotAtAll
-        } else {
-            Verify::Fully
-        };
-        let started = Instant::now();
-        let deadline = self.options.deadlines.tls;
-        match self
-            .connector
-            .handshake(stream, url.host(), verify, deadline)
-            .await
-        {
-            Ok(handshake) => {
-                let seen = Seen::TlsEstablished {
-                    version: handshake.version.into(),
-                    alpn: handshake.alpn,
-                    chain: handshake.chain,
-                };
-                self.note_about(Stage::Tls, endpoint(), started.elapsed(), seen);
-                self.speak(role, url, handshake.stream).await
-            }
-            Err((TlsFailure::PlainHttp, _)) if lenient => {
-                self.base = Url::new(UrlScheme::Http, self.base.authority().clone(), "/v2/");
-                self.note_about(Stage::Tls, endpoint(), started.elapsed(), Seen::PlainHttp);
-                let (outcome, _) = self.dial_quietly(url, &addresses).await;
-                match outcome {
-                    Some(stream) => self.speak(role, url, stream).await,
-                    None => Err(Stop(Stage::Tcp)),
-                }
-            }
-            Err((reason, chain)) => {
-                let seen = Seen::TlsFailed { reason, chain };
-                self.note_about(Stage::Tls, endpoint(), started.elapsed(), seen);
-                Err(Stop(Stage::Tls))
-            }
-        }
-    }
-
-    /// containerd's rule: a local registry on a port of its own is tried with TLS unverified, then without.
-    fn is_lenient(&self) -> bool {
-        let authority = self.base.authority();
-        authority.host().is_local() && authority.port().is_some_and(|port| port != 443)
-    }
-
-    async fn resolve(&mut self, role: Role, url: &Url) -> Step<Vec<IpAddr>> {
-        let endpoint = Endpoint::new(role, Authority::new(url.host().clone(), Some(url.port())));
-        let started = Instant::now();
-        match self
-            .connector
-            .resolve(url.host(), self.options.deadlines.resolve)
-            .await
-        {
-            Ok(resolved) => {
-                let addresses = resolved.addresses.clone();
-                if url.host().address().is_none() {
-                    let seen = Seen::Resolved {
-                        addresses: resolved.addresses,
-                        aliases: resolved.aliases,
-                        server: resolved.server,
-                    };
-                    self.note_about(Stage::Dns, Some(endpoint), started.elapsed(), seen);
-                }
-                Ok(addresses)
-            }
-            Err(error) => {
-                self.note_about(
-                    Stage::Dns,
-                    Some(endpoint),
-                    started.elapsed(),
-                    Seen::DnsFailed { error },
-                );
-                Err(Stop(Stage::Dns))
-            }
-        }
-    }
-
-    /// Dials every address and keeps the first stream in order of preference.
-    async fn dial(
-        &mut self,
-        role: Role,
-        url: &Url,
-        addresses: &[IpAddr],
-    ) -> Step<crate::world::BoxStream> {
-        let endpoint = Endpoint::new(role, Authority::new(url.host().clone(), Some(url.port())));
-        let (stream, outcomes) = self.dial_quietly(url, addresses).await;
-        for (seen, took) in outcomes {
-            self.note_about(Stage::Tcp, Some(endpoint.clone()), took, seen);
-        }
-        stream.ok_or(Stop(Stage::Tcp))
-    }
-
-    async fn dial_quietly(
-        &self,
-        url: &Url,
-        addresses: &[IpAddr],
-    ) -> (Option<crate::world::BoxStream>, Vec<(Seen, Duration)>) {
-        let mut stream = None;
-        let mut outcomes = Vec::new();
-        for (address, outcome, took) in self
-            .connector
-            .dial_all(addresses, url.port(), self.options.deadlines.dial)
-            .await
-        {
-            match outcome {
-                Ok(open) => {
-                    outcomes.push((Seen::Connected { address }, took));
-                    stream.get_or_insert(open);
-                }
-                Err(error) => outcomes.push((Seen::DialFailed { address, error }, took)),
-            }
-        }
-        (stream, outcomes)
-    }
-
-    async fn speak(
-        &mut self,
-        role: Role,
-        url: &Url,
-        stream: crate::world::BoxStream,
-    ) -> Step<Connection> {
-        match Connection::open(stream).await {
-            Ok(connection) => Ok(connection),
-            Err(reason) => {
-                Err(self.http_failed(Stage::Tcp, role, url, Method::Get, reason, Duration::ZERO))
             }
         }
     }
@@ -600,25 +453,6 @@ fn origin(url: &Url) -> Origin {
         url.host().to_string().to_ascii_lowercase(),
         url.port(),
     )
-}
-
-/// Addresses that no server of a registry has, and that a hostile one would point to.
-fn is_forbidden(address: &IpAddr) -> bool {
-    let v4 = |address: &std::net::Ipv4Addr| {
-        address.is_loopback()
-            || address.is_link_local()
-            || address.is_unspecified()
-            || address.is_broadcast()
-    };
-    match address {
-        IpAddr::V4(address) => v4(address),
-        IpAddr::V6(address) => match address.to_ipv4_mapped() {
-            Some(mapped) => v4(&mapped),
-            None => {
-                address.is_loopback() || address.is_unspecified() || address.is_unicast_link_local()
-            }
-        },
-    }
 }
 
 fn is_redirect(status: StatusCode) -> bool {

@@ -1,6 +1,6 @@
 //! One line a fact.
 
-use crate::evidence::{Fact, HttpFailure, Refusal, Role, Seen, TlsFailure};
+use crate::evidence::{Fact, Refusal, Role, Seen};
 
 /// How a fact ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +56,43 @@ pub(super) fn line(fact: &Fact) -> Option<(Mark, String)> {
         }
         Seen::Connected { address } => (Mark::Ok, format!("{address} accepts")),
         Seen::DialFailed { address, error } => (Mark::Fail, format!("{address}: {error}")),
+        Seen::Flapping { working, dead } => {
+            let list: Vec<String> = dead
+                .iter()
+                .take(4)
+                .map(|one| format!("{}: {}", one.address, one.why))
+                .collect();
+            (
+                Mark::Note,
+                format!(
+                    "works only sometimes: {working} of {} addresses answer ({})",
+                    working + dead.len(),
+                    list.join(", ")
+                ),
+            )
+        }
+        Seen::Proxied { to } => (Mark::Ok, format!("through the proxy {host} to {to}")),
+        Seen::ProxyRefused {
+            to, status, phrase, ..
+        } => (
+            Mark::Fail,
+            format!("the proxy {host} refuses {to}: {status} {phrase}"),
+        ),
+        Seen::ProxyUnsupported => (
+            Mark::Fail,
+            format!("the proxy {host} speaks SOCKS, which is not tried"),
+        ),
+        Seen::WithoutProxy { reached, text } => (
+            Mark::Note,
+            format!(
+                "without the proxy {host} {} ({text})",
+                if *reached {
+                    "answers"
+                } else {
+                    "does not answer"
+                }
+            ),
+        ),
         Seen::TlsEstablished { version, chain, .. } => {
             let issuer = chain
                 .first()
@@ -63,7 +100,7 @@ pub(super) fn line(fact: &Fact) -> Option<(Mark, String)> {
                 .unwrap_or_default();
             (Mark::Ok, format!("{version}{issuer}"))
         }
-        Seen::TlsFailed { reason, .. } => (Mark::Fail, format!("{host}: {}", tls(reason))),
+        Seen::TlsFailed { reason, .. } => (Mark::Fail, format!("{host}: {reason}")),
         Seen::PlainHttp => (Mark::Note, "plain HTTP, without TLS".into()),
         Seen::Pinged {
             status,
@@ -81,7 +118,7 @@ pub(super) fn line(fact: &Fact) -> Option<(Mark, String)> {
             method,
             path,
             reason,
-        } => (Mark::Fail, format!("{method} {path}{at}: {}", http(reason))),
+        } => (Mark::Fail, format!("{method} {path}{at}: {reason}")),
         Seen::Waited { status, waited, .. } if waited.is_zero() => (
             Mark::Note,
             format!("{status}: asks to wait longer than a probe waits"),
@@ -274,42 +311,4 @@ fn refused(refusal: &Refusal) -> String {
         .map(|wait| format!(", Retry-After {} s", wait.as_secs()))
         .unwrap_or_default();
     format!("{}{code}{said}{wait}", refusal.status)
-}
-
-fn tls(reason: &TlsFailure) -> String {
-    match reason {
-        TlsFailure::Expired { not_after, .. } => not_after.map_or_else(
-            || "the certificate has ended".into(),
-            |end| format!("the certificate ended on {end}"),
-        ),
-        TlsFailure::NotYetValid { .. } => "the certificate has not begun".into(),
-        TlsFailure::UnknownIssuer => "signed by nobody who is trusted here".into(),
-        TlsFailure::NameMismatch => "the certificate is for other names".into(),
-        TlsFailure::Revoked => "the certificate was revoked".into(),
-        TlsFailure::PlainHttp => "answers plain HTTP".into(),
-        TlsFailure::ClientCertificateRequired => "wants a client certificate".into(),
-        TlsFailure::VersionRefused => "no TLS version in common".into(),
-        TlsFailure::Timeout { received } => {
-            format!("no whole handshake in time, {received} bytes came")
-        }
-        TlsFailure::Reset { received } => format!("reset after {received} bytes"),
-        TlsFailure::Closed { received } => format!("closed after {received} bytes"),
-        TlsFailure::BadCertificate { text }
-        | TlsFailure::Alert { text }
-        | TlsFailure::Other { text } => text.to_string(),
-    }
-}
-
-fn http(reason: &HttpFailure) -> String {
-    match reason {
-        HttpFailure::Timeout => "no answer in time".into(),
-        HttpFailure::BodyStalled { received } => format!("stalled after {received} bytes"),
-        HttpFailure::Reset { received } => format!("reset after {received} bytes"),
-        HttpFailure::Closed { received } => format!("closed after {received} bytes"),
-        HttpFailure::TooLarge { limit } => format!("more than {limit} bytes"),
-        HttpFailure::TooManyRedirects => "too many redirects".into(),
-        HttpFailure::BadRedirect { location } => format!("redirect to {location}"),
-        HttpFailure::NoConnection => "no connection".into(),
-        HttpFailure::Malformed { text } | HttpFailure::Other { text } => text.to_string(),
-    }
 }

@@ -83,6 +83,8 @@ fn is_failure(fact: &Fact, evidence: &Evidence) -> bool {
         Seen::DnsFailed { .. }
         | Seen::TlsFailed { .. }
         | Seen::HttpFailed { .. }
+        | Seen::ProxyRefused { .. }
+        | Seen::ProxyUnsupported
         | Seen::RedirectRefused { .. }
         | Seen::ChallengeUnusable { .. }
         | Seen::CredentialWithheld { .. }

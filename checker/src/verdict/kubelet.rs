@@ -122,6 +122,32 @@ fn after_the_pull(case: &Case<'_>) -> Draft {
 
 /// The probe from the deciding vantage passed.
 pub(super) fn passed(case: &Case<'_>, vantage: &Vantage) -> Draft {
+    let mut draft = passed_as_told(case, vantage);
+    for fact in case.evidence.from(vantage) {
+        if let Seen::Flapping { working, dead } = &fact.seen {
+            let list: Vec<String> = dead
+                .iter()
+                .take(4)
+                .map(|one| format!("{}: {}", one.address, one.why))
+                .collect();
+            let what = if dead.iter().any(|one| one.accepts) {
+                "a pull works only sometimes"
+            } else {
+                "a pull works, but waits for the others first when it meets them"
+            };
+            draft = draft.note(format!(
+                "{what}: {working} of {} addresses of {} answer {} ({})",
+                working + dead.len(),
+                super::ending::host(fact),
+                from(vantage),
+                list.join(", ")
+            ));
+        }
+    }
+    draft
+}
+
+fn passed_as_told(case: &Case<'_>, vantage: &Vantage) -> Draft {
     let seen_from = from(vantage);
     let throttled = case
         .evidence

@@ -10,6 +10,7 @@ mod ending;
 mod image;
 mod kubelet;
 mod network;
+mod proxy;
 mod receipt;
 mod refute;
 mod remedy;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::ending::{Stop, addresses, from, host, is_private, reached_from_elsewhere, role};
-use super::{Case, Draft, Settle};
+use super::{Case, Draft, Settle, proxy};
 use crate::cause::Cause;
 use crate::evidence::{Certificate, Fact, HttpFailure, Role, Seen, TlsFailure};
 use crate::stage::Stage;
@@ -11,6 +11,11 @@ use crate::world::{DialError, DnsError, Vantage};
 
 pub(super) fn decide(case: &Case<'_>, vantage: &Vantage, stop: &Stop<'_>) -> Draft {
     let at = stop.stage;
+    if at == Stage::Proxy
+        && let Some(fact) = stop.fact
+    {
+        return proxy::decide(case, vantage, fact);
+    }
     let Some(fact) = stop.fact else {
         return Draft::open(
             at,
@@ -146,7 +151,7 @@ fn tcp(case: &Case<'_>, vantage: &Vantage, fact: &Fact) -> Draft {
             return Draft::proven(Stage::Tcp, Cause::TokenEndpointUnreachable, because);
         }
         Role::Storage => return Draft::proven(Stage::Tcp, Cause::DataEndpointBlocked, because),
-        Role::Proxy => return Draft::proven(Stage::Proxy, Cause::ProxyUnreachable, because),
+        Role::Proxy => return proxy::decide(case, vantage, fact),
         _ => {}
     }
     if all(|error| *error == DialError::Refused) {

@@ -7,9 +7,15 @@ use std::time::Duration;
 use futures::future::join_all;
 use tokio::time::{Instant, timeout};
 
+use super::http::Connection;
 use super::tls::{Handshake, Tls, Verify};
-use crate::evidence::{Certificate, TlsFailure};
-use crate::world::{BoxStream, DialError, DnsError, Host, Place, Resolved, WallClock};
+use super::tunnel::{self, TunnelError};
+use super::{Url, UrlScheme};
+use crate::evidence::{Certificate, HttpFailure, TlsFailure};
+use crate::reference::Authority;
+use crate::world::{
+    BoxStream, DialError, DnsError, Host, Place, Proxy, ProxyScheme, Resolved, WallClock,
+};
 
 /// How many addresses of one name are tried.
 pub const MAX_ADDRESSES: usize = 16;
@@ -19,6 +25,34 @@ pub struct Connector<'a> {
     pub(crate) place: &'a Place,
     pub(crate) clock: &'a dyn WallClock,
     tls: OnceLock<Tls>,
+}
+
+/// How long is waited for each step of [`Connector::open`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OpenDeadlines {
+    pub(crate) resolve: Duration,
+    pub(crate) dial: Duration,
+    /// For a handshake, and for a proxy's answer.
+    pub(crate) handshake: Duration,
+}
+
+/// Why there is no connection.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum OpenError {
+    #[error("{0}")]
+    Dns(DnsError),
+    #[error("{at}: {error}")]
+    Dial { at: SocketAddr, error: DialError },
+    #[error("plain HTTP is used with loopback addresses only, for the token's sake")]
+    PlainHttp,
+    #[error("{0}")]
+    Tls(TlsFailure),
+    #[error("{0}")]
+    Http(HttpFailure),
+    #[error("the proxy {proxy} answered {status}")]
+    Refused { proxy: Authority, status: u16 },
+    #[error("the proxy {0} speaks SOCKS")]
+    Socks(Authority),
 }
 
 /// One address, what dialling it gave, and how long that took.
@@ -68,6 +102,94 @@ impl<'a> Connector<'a> {
             (to, outcome, started.elapsed())
         });
         join_all(dials).await
+    }
+
+    /// Opens a connection that may carry a secret: TLS, verified, or plain HTTP to loopback alone; through the
+    /// place's proxy where it has one. Keeps no record; a probe opens its connections step by step.
+    pub(crate) async fn open(
+        &self,
+        url: &Url,
+        deadlines: OpenDeadlines,
+        user_agent: &str,
+    ) -> Result<Connection, OpenError> {
+        let plain = url.scheme() == UrlScheme::Http;
+        let stream = match self.place.proxies.of(url).filter(|_| !plain) {
+            Some(proxy) => self.tunnel(proxy, url, deadlines, user_agent).await?,
+            None => {
+                self.stream(url.host(), url.port(), deadlines, plain)
+                    .await?
+            }
+        };
+        let stream = if plain {
+            stream
+        } else {
+            self.secured(stream, url.host(), deadlines).await?
+        };
+        Connection::open(stream).await.map_err(OpenError::Http)
+    }
+
+    async fn tunnel(
+        &self,
+        proxy: &Proxy,
+        url: &Url,
+        deadlines: OpenDeadlines,
+        user_agent: &str,
+    ) -> Result<BoxStream, OpenError> {
+        if proxy.scheme() == ProxyScheme::Socks {
+            return Err(OpenError::Socks(proxy.authority()));
+        }
+        let mut stream = self
+            .stream(proxy.host(), proxy.port(), deadlines, false)
+            .await?;
+        if proxy.scheme() == ProxyScheme::Https {
+            stream = self.secured(stream, proxy.host(), deadlines).await?;
+        }
+        let to = Authority::new(url.host().clone(), Some(url.port()));
+        let asked = tunnel::open(stream, &to, proxy.authorization(), user_agent);
+        match timeout(deadlines.handshake, asked).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(TunnelError::Refused { status, .. })) => Err(OpenError::Refused {
+                proxy: proxy.authority(),
+                status,
+            }),
+            Ok(Err(TunnelError::Failed(failure))) => Err(OpenError::Http(failure)),
+            Err(_) => Err(OpenError::Http(HttpFailure::Timeout)),
+        }
+    }
+
+    async fn stream(
+        &self,
+        host: &Host,
+        port: u16,
+        deadlines: OpenDeadlines,
+        loopback: bool,
+    ) -> Result<BoxStream, OpenError> {
+        let resolved = self.resolve(host, deadlines.resolve).await;
+        let addresses = resolved.map_err(OpenError::Dns)?.addresses;
+        if loopback && !addresses.iter().all(IpAddr::is_loopback) {
+            return Err(OpenError::PlainHttp);
+        }
+        let mut why = OpenError::Dns(DnsError::NoData { server: None });
+        for (at, outcome, _) in self.dial_all(&addresses, port, deadlines.dial).await {
+            match outcome {
+                Ok(stream) => return Ok(stream),
+                Err(error) => why = OpenError::Dial { at, error },
+            }
+        }
+        Err(why)
+    }
+
+    async fn secured(
+        &self,
+        stream: BoxStream,
+        host: &Host,
+        deadlines: OpenDeadlines,
+    ) -> Result<BoxStream, OpenError> {
+        let handshake = self.handshake(stream, host, Verify::Fully, deadlines.handshake);
+        handshake
+            .await
+            .map(|handshake| handshake.stream)
+            .map_err(|(reason, _)| OpenError::Tls(reason))
     }
 
     /// Makes the handshake on a stream.

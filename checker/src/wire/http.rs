@@ -18,8 +18,9 @@ use tokio::time::timeout;
 
 use super::{Excerpt, tls};
 use crate::evidence::{HttpFailure, Method, TlsFailure};
+use crate::keyring::Secret;
 use crate::reference::{Algorithm, Digest};
-use crate::world::BoxStream;
+use crate::world::{BoxStream, Proxy};
 
 /// How much of an error body is read.
 pub const MAX_ERROR_BODY: usize = 64 * 1024;
@@ -137,6 +138,12 @@ pub enum SendError {
 pub struct Connection {
     sender: SendRequest<Full<Bytes>>,
     task: JoinHandle<()>,
+    through: Option<Through>,
+}
+
+/// The connection ends at a proxy, which is asked for absolute URLs.
+struct Through {
+    authorization: Option<Secret>,
 }
 
 impl Drop for Connection {
@@ -160,7 +167,25 @@ impl Connection {
             // The outcome is seen by whoever waits for the answer.
             let _ = connection.await;
         });
-        Ok(Self { sender, task })
+        Ok(Self {
+            sender,
+            task,
+            through: None,
+        })
+    }
+
+    /// The stream ends at a proxy that forwards plain HTTP.
+    #[must_use]
+    pub fn through_proxy(mut self, proxy: &Proxy) -> Self {
+        self.through = Some(Through {
+            authorization: proxy.authorization().cloned(),
+        });
+        self
+    }
+
+    /// True if a proxy answers on it.
+    pub const fn is_through_proxy(&self) -> bool {
+        self.through.is_some()
     }
 
     /// False once the other side has closed it, or a body was left unread.
@@ -183,12 +208,27 @@ impl Connection {
             Method::Head => ::http::Method::HEAD,
             Method::Get => ::http::Method::GET,
             Method::Post => ::http::Method::POST,
+            Method::Connect => ::http::Method::CONNECT,
         };
         *request.headers_mut() = outgoing.headers;
         let bad = |text: &str| {
             SendError::Http(HttpFailure::Other {
                 text: Excerpt::new(text),
             })
+        };
+        let target = match &self.through {
+            None => target.to_owned(),
+            Some(through) => {
+                if let Some(value) = &through.authorization
+                    && let Ok(mut value) = HeaderValue::from_str(value.expose())
+                {
+                    value.set_sensitive(true);
+                    request
+                        .headers_mut()
+                        .insert(::http::header::PROXY_AUTHORIZATION, value);
+                }
+                format!("http://{host}{target}")
+            }
         };
         *request.uri_mut() = target
             .parse()

@@ -5,6 +5,7 @@
 //! and nothing else, so a simulation implements two functions and gets the whole checker. TLS and HTTP run
 //! above the seam. Monotonic time is tokio's; wall time comes from the [`WallClock`].
 
+mod proxies;
 pub mod real;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::keyring::Secret;
 pub use crate::reference::{Authority, Host};
+pub use proxies::{Proxies, Proxy, ProxyScheme};
 
 /// All that the checker may touch. Cheap to clone.
 #[derive(Clone)]
@@ -102,6 +104,8 @@ pub struct Place {
     pub net: Arc<dyn Net>,
     /// Its certificate authorities.
     pub trust: Trust,
+    /// Its HTTP proxies; none unless set.
+    pub proxies: Proxies,
 }
 
 impl Place {
@@ -111,7 +115,15 @@ impl Place {
             vantage,
             net,
             trust,
+            proxies: Proxies::none(),
         }
+    }
+
+    /// Sets the proxies that are gone through.
+    #[must_use]
+    pub fn with_proxies(mut self, proxies: Proxies) -> Self {
+        self.proxies = proxies;
+        self
     }
 }
 
@@ -120,6 +132,7 @@ impl fmt::Debug for Place {
         f.debug_struct("Place")
             .field("vantage", &self.vantage)
             .field("trust", &self.trust)
+            .field("proxies", &self.proxies)
             .finish_non_exhaustive()
     }
 }

@@ -25,7 +25,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use tokio::net::TcpStream;
 
-use super::{BoxStream, DialError, DnsError, Host, Net, Resolved, WallClock};
+use super::{BoxStream, DialError, DnsError, Host, Net, Proxies, Resolved, WallClock};
 use crate::wire::Excerpt;
 
 /// One query of a resolver, as the C library waits; two are made.
@@ -44,6 +44,11 @@ impl WallClock for SystemClock {
     fn now(&self) -> jiff::Timestamp {
         jiff::Timestamp::now()
     }
+}
+
+/// The proxies that this process's environment names (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`).
+pub fn proxies_of_environment() -> Proxies {
+    Proxies::from_variables(|name| std::env::var(name).ok())
 }
 
 /// This machine's network.

@@ -4,6 +4,7 @@ mod azure;
 mod image;
 mod net;
 mod network;
+mod proxy;
 mod sign_in;
 mod traps;
 
