@@ -50,6 +50,8 @@ struct Host {
     #[serde(default)]
     blobs_at: Option<String>,
     #[serde(default)]
+    min_chunk: u64,
+    #[serde(default)]
     tls: TlsMode,
 }
 
@@ -112,6 +114,7 @@ impl Builder {
                 .deletes(host.deletes)
                 .referrers(host.referrers)
                 .sparse(host.sparse)
+                .min_chunk(host.min_chunk)
                 .tls(host.tls);
             if let Some(blobs) = host.blobs_at {
                 spec = spec.blobs_at(blobs);

@@ -29,6 +29,7 @@ pub struct HostSpec {
     pub(crate) referrers: bool,
     pub(crate) sparse: bool,
     pub(crate) max_blob: u64,
+    pub(crate) min_chunk: u64,
     pub(crate) blob_host: Option<String>,
     pub(crate) tls: TlsMode,
     pub(crate) pull_limit: Option<PullLimit>,
@@ -66,6 +67,7 @@ impl HostSpec {
             referrers: true,
             sparse: false,
             max_blob: 2 << 30,
+            min_chunk: 0,
             blob_host: None,
             tls: TlsMode::default(),
             pull_limit: None,
@@ -111,6 +113,14 @@ impl HostSpec {
     #[must_use]
     pub fn max_blob(mut self, bytes: u64) -> Self {
         self.max_blob = bytes;
+        self
+    }
+
+    /// Chunks of an upload, but for the last one, have at least so many bytes: announced as
+    /// `OCI-Chunk-Min-Length` and insisted upon. 0, the default, is no limit.
+    #[must_use]
+    pub fn min_chunk(mut self, bytes: u64) -> Self {
+        self.min_chunk = bytes;
         self
     }
 

@@ -99,9 +99,7 @@ proptest! {
             let digest = sha256(&bytes);
             client.ask("POST", &format!("/v2/a/blobs/uploads/?digest={digest}"), &bytes).await;
             let answer = client.with("Range", &format!("bytes={first}-{last}")).get(&format!("/v2/a/blobs/{digest}")).await;
-            if first > last {
-                prop_assert_eq!(answer.status, 200);
-            } else if first >= bytes.len() {
+            if first > last || first >= bytes.len() {
                 prop_assert_eq!(answer.status, 416);
             } else {
                 prop_assert_eq!(answer.status, 206);

@@ -301,6 +301,7 @@ async fn ranges_of_a_blob() {
         ("bytes=7-", 206, Some("bytes 7-9/10"), "789"),
         ("bytes=-2", 206, Some("bytes 8-9/10"), "89"),
         ("bytes=10-", 416, Some("bytes */10"), ""),
+        ("bytes=5-4", 416, Some("bytes */10"), ""),
         ("bytes=0-1,4-5", 200, None, "0123456789"),
         ("lines=1-2", 200, None, "0123456789"),
     ];

@@ -94,7 +94,12 @@ pub(super) async fn put(ask: &Ask<'_>, body: Incoming) -> Outcome {
     let location = format!("/v2/{}/manifests/{digest}", ask.target.repository);
     let mut reply = created(&location, &digest);
     set(&mut reply, header::CONTENT_LENGTH, "0");
-    if let Some(subject) = &manifest.subject {
+    // Without a referrers API the header would keep clients from maintaining the fallback tag.
+    if let Some(subject) = manifest
+        .subject
+        .as_ref()
+        .filter(|_| ask.registry.spec.referrers)
+    {
         set(
             &mut reply,
             HeaderName::from_static("oci-subject"),

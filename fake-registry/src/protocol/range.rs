@@ -12,7 +12,7 @@ pub(crate) enum Wanted {
 }
 
 /// Reads `bytes=a-b`, `bytes=a-` and `bytes=-n`. Several ranges and other units are ignored,
-/// as RFC 9110 allows.
+/// as RFC 9110 allows; one that ends before it begins is refused, as it allows too.
 pub(crate) fn wanted(header: &str, total: u64) -> Wanted {
     let Some(spec) = header.trim().strip_prefix("bytes=") else {
         return Wanted::All;
@@ -21,7 +21,7 @@ pub(crate) fn wanted(header: &str, total: u64) -> Wanted {
         return Wanted::All;
     };
     match (number(first), number(last)) {
-        (Some(first), Some(last)) if first > last => Wanted::All,
+        (Some(first), Some(last)) if first > last => Wanted::Unsatisfiable,
         (Some(first), _) if first >= total && (last.is_empty() || number(last).is_some()) => {
             Wanted::Unsatisfiable
         }
@@ -67,7 +67,7 @@ mod tests {
             ("bytes=10-", Wanted::Unsatisfiable),
             ("bytes=10-12", Wanted::Unsatisfiable),
             ("bytes=-0", Wanted::Unsatisfiable),
-            ("bytes=5-4", Wanted::All),
+            ("bytes=5-4", Wanted::Unsatisfiable),
             ("bytes=0-1,3-4", Wanted::All),
             ("bytes=", Wanted::All),
             ("bytes=-", Wanted::All),

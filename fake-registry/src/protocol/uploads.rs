@@ -35,6 +35,8 @@ struct Slot {
 struct Session {
     data: BytesMut,
     hasher: Hasher,
+    /// A chunk below the announced minimum came, so it must have been the last one.
+    ended: bool,
 }
 
 impl Uploads {
@@ -46,6 +48,7 @@ impl Uploads {
         let session = Session {
             data: BytesMut::new(),
             hasher: Hasher::new(algorithm),
+            ended: false,
         };
         let slot = Slot {
             repository: repository.into(),
@@ -122,6 +125,7 @@ pub(super) async fn start(ask: &Ask<'_>, body: Incoming) -> Outcome {
         let mut session = Session {
             data: BytesMut::new(),
             hasher: Hasher::new(algorithm),
+            ended: false,
         };
         receive(ask, &mut session, body).await?;
         return store(ask, session, digest);
@@ -130,7 +134,12 @@ pub(super) async fn start(ask: &Ask<'_>, body: Incoming) -> Outcome {
     ask.registry
         .uploads
         .open(id.clone(), repository, ask.core.clock.elapsed(), algorithm);
-    Ok(progress(StatusCode::ACCEPTED, repository, &id, 0))
+    let mut reply = progress(StatusCode::ACCEPTED, repository, &id, 0);
+    if ask.registry.spec.min_chunk > 0 {
+        let least = ask.registry.spec.min_chunk.to_string();
+        set(&mut reply, CHUNK_MIN_LENGTH, &least);
+    }
+    Ok(reply)
 }
 
 pub(super) async fn status(ask: &Ask<'_>) -> Outcome {
@@ -169,6 +178,7 @@ pub(super) async fn finish(ask: &Ask<'_>, body: Incoming) -> Outcome {
     let whole = Session {
         data: session.data.split(),
         hasher: std::mem::replace(&mut session.hasher, Hasher::new(wanted.algorithm())),
+        ended: true,
     };
     drop(session);
     ask.registry.uploads.close(ask.target.reference);
@@ -202,11 +212,20 @@ async fn chunk(ask: &Ask<'_>, session: &mut Session, body: Incoming) -> Result<(
     if start != before as u64 {
         return Err(out_of_order(ask, before));
     }
+    if session.ended {
+        return Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "SIZE_INVALID",
+            "a chunk below the minimum length can only be the last one",
+        )
+        .detail(json!({"OCI-Chunk-Min-Length": ask.registry.spec.min_chunk})));
+    }
     let hasher = session.hasher.clone();
     let outcome = receive(ask, session, body).await;
     let expected = end - start + 1;
     let arrived = (session.data.len() - before) as u64;
     if outcome.is_ok() && arrived == expected {
+        session.ended = arrived < ask.registry.spec.min_chunk;
         return Ok(());
     }
     session.data.truncate(before);
@@ -286,6 +305,7 @@ fn blob_created(repository: &str, digest: &Digest) -> Reply {
     reply
 }
 
+const CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
 const UPLOAD_ID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
 fn location(repository: &str, id: &str) -> String {
