@@ -16,6 +16,7 @@ use crate::keys::Keys;
 use crate::random::Random;
 use crate::registry::FakeRegistry;
 use crate::serve::{Server, StartError};
+use crate::store::StoreError;
 use crate::tls::{Tls, TlsError, is_host};
 
 /// Describes a registry, or many under one roof.
@@ -53,6 +54,24 @@ pub enum BuildError {
         line: String,
         /// What is wrong with it.
         source: ImageLineError,
+    },
+    /// A directory that cannot be a store.
+    #[error("the store of `{host}`")]
+    Store {
+        /// The registry it was for.
+        host: String,
+        /// What is wrong with it.
+        source: StoreError,
+    },
+    /// An image that cannot be written to the store.
+    #[error("image `{line}` of `{host}` cannot be stored")]
+    Write {
+        /// The registry it was for.
+        host: String,
+        /// The description.
+        line: String,
+        /// What the system says.
+        source: std::io::Error,
     },
     /// A registry of Azure that the tenant does not have.
     #[error("`{0}` is of the flavour of Azure, but no registry of the tenant")]
@@ -167,7 +186,11 @@ impl Builder {
                 endpoints.map_or((None, None), |(host, account)| (Some(host), account));
             let blobs = [spec.blob_host.clone(), endpoint, account];
             let realm = spec.realm_host();
-            let registry = Arc::new(Registry::new(spec));
+            let registry = Registry::new(spec).map_err(|source| BuildError::Store {
+                host: name.clone(),
+                source,
+            })?;
+            let registry = Arc::new(registry);
             if let Some(host) = realm.filter(|host| *host != name) {
                 add(&mut places, host, Place::Tokens(registry.clone()))?;
             }
@@ -212,7 +235,9 @@ impl Builder {
                 line: line.clone(),
                 source,
             })?;
-            registry.put_image(&host, &spec);
+            registry
+                .put_image(&host, &spec)
+                .map_err(|source| BuildError::Write { host, line, source })?;
         }
         Ok(registry)
     }

@@ -10,6 +10,8 @@
 //!     action: { status: 503 }
 //! ```
 
+use std::path::PathBuf;
+
 use indexmap::IndexMap;
 use serde::Deserialize;
 
@@ -51,6 +53,8 @@ struct Host {
     blobs_at: Option<String>,
     #[serde(default)]
     min_chunk: u64,
+    #[serde(default)]
+    directory: Option<PathBuf>,
     #[serde(default)]
     tls: TlsMode,
 }
@@ -116,6 +120,9 @@ impl Builder {
                 .sparse(host.sparse)
                 .min_chunk(host.min_chunk)
                 .tls(host.tls);
+            if let Some(path) = host.directory {
+                spec = spec.directory(path);
+            }
             if let Some(blobs) = host.blobs_at {
                 spec = spec.blobs_at(blobs);
             }

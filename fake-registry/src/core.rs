@@ -402,7 +402,7 @@ impl Core {
                     .iter()
                     .find_map(|registry| registry.store.content(&digest));
                 match found {
-                    Some(blob) => protocol::send_blob(call.headers, &digest, &blob),
+                    Some(blob) => protocol::send_blob(call.headers, &digest, blob),
                     None => storage_error(
                         StatusCode::NOT_FOUND,
                         "BlobNotFound",

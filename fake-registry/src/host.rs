@@ -3,6 +3,8 @@
 //! A description is plain data with sensible defaults. A running registry has content, upload
 //! sessions and, where its blobs live elsewhere, signed addresses for them.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -13,7 +15,7 @@ use crate::core::{Core, bare_host};
 use crate::flavour::{PullLimit, Pulls};
 use crate::message::param;
 use crate::protocol::{Route, Target, Uploads};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::tls::TlsMode;
 
 /// Blob addresses are good for this long.
@@ -30,6 +32,7 @@ pub struct HostSpec {
     pub(crate) sparse: bool,
     pub(crate) max_blob: u64,
     pub(crate) min_chunk: u64,
+    pub(crate) directory: Option<PathBuf>,
     pub(crate) blob_host: Option<String>,
     pub(crate) tls: TlsMode,
     pub(crate) pull_limit: Option<PullLimit>,
@@ -68,6 +71,7 @@ impl HostSpec {
             sparse: false,
             max_blob: 2 << 30,
             min_chunk: 0,
+            directory: None,
             blob_host: None,
             tls: TlsMode::default(),
             pull_limit: None,
@@ -109,7 +113,7 @@ impl HostSpec {
         self
     }
 
-    /// The largest blob that is taken, in bytes; 2 GiB by default, since content is in memory.
+    /// The largest blob that is taken, in bytes; 2 GiB by default.
     #[must_use]
     pub fn max_blob(mut self, bytes: u64) -> Self {
         self.max_blob = bytes;
@@ -121,6 +125,15 @@ impl HostSpec {
     #[must_use]
     pub fn min_chunk(mut self, bytes: u64) -> Self {
         self.min_chunk = bytes;
+        self
+    }
+
+    /// Keeps content in a directory, which is made where it is not there: for each repository an
+    /// OCI image layout that other tools can read (`team/web:v1` is `oci:PATH/team+web:v1` to
+    /// skopeo). What is in it is served; one registry at a time has it open.
+    #[must_use]
+    pub fn directory(mut self, path: impl Into<PathBuf>) -> Self {
+        self.directory = Some(path.into());
         self
     }
 
@@ -161,21 +174,25 @@ impl HostSpec {
 /// A registry that runs.
 pub(crate) struct Registry {
     pub(crate) spec: HostSpec,
-    pub(crate) store: Store,
+    pub(crate) store: Arc<Store>,
     pub(crate) uploads: Uploads,
     pub(crate) usage: Usage,
     pub(crate) pulls: Pulls,
 }
 
 impl Registry {
-    pub(crate) fn new(spec: HostSpec) -> Self {
-        Self {
+    pub(crate) fn new(spec: HostSpec) -> Result<Self, StoreError> {
+        let store = match &spec.directory {
+            Some(path) => Store::open(path)?,
+            None => Store::default(),
+        };
+        Ok(Self {
             spec,
-            store: Store::default(),
+            store: Arc::new(store),
             uploads: Uploads::default(),
             usage: Usage::default(),
             pulls: Pulls::default(),
-        }
+        })
     }
 
     pub(crate) fn is_acr(&self) -> bool {

@@ -95,4 +95,5 @@ pub use journal::{Authorization, Entry, Journal};
 pub use protocol::Route;
 pub use registry::{FakeRegistry, LookupError};
 pub use serve::{Conn, ResetHook, Scheme, Server, StartError};
+pub use store::StoreError;
 pub use tls::{TlsError, TlsMode};

@@ -16,6 +16,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use crate::fault::apply::Spoilt;
+use crate::store::FilePart;
 
 pub(crate) type Reply = Response<Body>;
 
@@ -28,6 +29,7 @@ pub(crate) enum Body {
     #[default]
     Empty,
     Bytes(Bytes),
+    File(FilePart),
     /// As a fault rule wants it.
     Spoilt(Box<Spoilt>),
 }
@@ -42,6 +44,7 @@ impl Body {
         match self {
             Self::Empty => 0,
             Self::Bytes(bytes) => bytes.len() as u64,
+            Self::File(rest) => rest.left(),
             Self::Spoilt(spoilt) => spoilt.length().unwrap_or_default(),
         }
     }
@@ -58,9 +61,16 @@ impl http_body::Body for Body {
         if let Self::Spoilt(spoilt) = &mut *self {
             return spoilt.poll(cx);
         }
+        if let Self::File(rest) = &mut *self {
+            let piece = rest.next().map_err(|error| {
+                tracing::error!(%error, "content cannot be read");
+                Cut
+            });
+            return Poll::Ready(piece.transpose().map(|piece| piece.map(Frame::data)));
+        }
         match std::mem::take(&mut *self) {
             Self::Bytes(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-            Self::Empty | Self::Spoilt(_) => Poll::Ready(None),
+            Self::Empty | Self::File(_) | Self::Spoilt(_) => Poll::Ready(None),
         }
     }
 
@@ -68,6 +78,7 @@ impl http_body::Body for Body {
         match self {
             Self::Empty => true,
             Self::Bytes(bytes) => bytes.is_empty(),
+            Self::File(rest) => rest.left() == 0,
             Self::Spoilt(_) => false,
         }
     }

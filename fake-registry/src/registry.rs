@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::core::Core;
 use crate::image::{ImageLineError, ImageSpec};
 use crate::journal::Journal;
+use crate::store::Failure;
 use crate::tls::TlsMode;
 
 /// A registry, or many under one roof. Clones are the same registry.
@@ -28,6 +29,9 @@ pub enum LookupError {
     /// Neither a tag nor a digest that is there.
     #[error("`{0}` is not there")]
     Reference(String),
+    /// The store's directory cannot be written.
+    #[error("the store cannot be written: {0}")]
+    Store(std::io::ErrorKind),
 }
 
 impl FakeRegistry {
@@ -96,12 +100,20 @@ impl FakeRegistry {
     pub fn tag(&self, host: &str, line: &str) -> Result<String, LookupError> {
         let spec: ImageSpec = line.parse()?;
         let digest = self.put_image(host, &spec);
-        digest.ok_or_else(|| LookupError::Host(host.to_owned()))
+        digest
+            .map_err(|error| LookupError::Store(error.kind()))?
+            .ok_or_else(|| LookupError::Host(host.to_owned()))
     }
 
-    pub(crate) fn put_image(&self, host: &str, spec: &ImageSpec) -> Option<String> {
-        let registry = self.core.registry(host)?;
-        Some(registry.store.seed(spec).to_string())
+    pub(crate) fn put_image(
+        &self,
+        host: &str,
+        spec: &ImageSpec,
+    ) -> std::io::Result<Option<String>> {
+        let Some(registry) = self.core.registry(host) else {
+            return Ok(None);
+        };
+        Ok(Some(registry.store.seed(spec)?.to_string()))
     }
 
     /// Removes a tag (`team/web:v1`), or a manifest with its tags (`team/web@sha256:…`).
@@ -114,7 +126,10 @@ impl FakeRegistry {
         } else {
             registry.store.delete_tag(repository, name)
         };
-        gone.map_err(|_| LookupError::Reference(reference.to_owned()))
+        gone.map_err(|failure| match failure {
+            Failure::Missing(_) => LookupError::Reference(reference.to_owned()),
+            Failure::Io(error) => LookupError::Store(error.kind()),
+        })
     }
 }
 

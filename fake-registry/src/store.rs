@@ -1,10 +1,17 @@
-//! Content of one registry: repositories over content by digest.
+//! Content of one registry: repositories over content by digest, in memory or in a directory.
 //!
 //! Blobs are kept once for the host and linked into repositories, so that a mount copies nothing
 //! and a repository shows only what was pushed to it. Everything that goes in has been checked
-//! against its digest by the caller. Answers come out in lexical order.
+//! against its digest by the caller. Answers come out in lexical order. With a directory, names,
+//! digests and what referrers say stay in memory, and no content does; a change is in the
+//! directory first, so that what was answered for is there after a crash.
+
+mod directory;
+mod draft;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
@@ -14,6 +21,9 @@ use serde_json::Value;
 
 use crate::digest::Digest;
 use crate::image::{Image, ImageSpec, media};
+use directory::Directory;
+pub use directory::StoreError;
+pub(crate) use draft::{Content, Draft, FilePart};
 
 pub(crate) const DOCKER_CONTENT_DIGEST: HeaderName =
     HeaderName::from_static("docker-content-digest");
@@ -21,16 +31,17 @@ pub(crate) const DOCKER_CONTENT_DIGEST: HeaderName =
 #[derive(Debug, Default)]
 pub(crate) struct Store {
     inner: RwLock<Inner>,
+    directory: Option<Directory>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// Looked up, never iterated.
+    /// Looked up, never iterated; empty with a directory.
     blobs: HashMap<Digest, Bytes>,
     repositories: BTreeMap<Box<str>, Repository>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Repository {
     blobs: BTreeSet<Digest>,
     manifests: BTreeMap<Digest, Arc<Manifest>>,
@@ -41,7 +52,9 @@ struct Repository {
 #[derive(Debug)]
 pub(crate) struct Manifest {
     pub(crate) digest: Digest,
-    pub(crate) bytes: Bytes,
+    /// None where a directory has them.
+    bytes: Option<Bytes>,
+    length: usize,
     pub(crate) headers: HeaderMap,
     pub(crate) subject: Option<Digest>,
     /// As a referrer of its subject: type, artifact type, annotations.
@@ -55,7 +68,60 @@ pub(crate) enum Missing {
     Content,
 }
 
+/// Why the store did not do what it was asked to.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Missing(Missing),
+    Io(io::Error),
+}
+
+impl From<Missing> for Failure {
+    fn from(missing: Missing) -> Self {
+        Self::Missing(missing)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// What was removed between looking it up and opening it is missing.
+fn unopened(error: io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::NotFound {
+        Failure::Missing(Missing::Content)
+    } else {
+        Failure::Io(error)
+    }
+}
+
 impl Store {
+    /// A store in a directory, with all that is in it.
+    pub(crate) fn open(root: &Path) -> Result<Self, StoreError> {
+        let (directory, repositories) = Directory::open(root)?;
+        let inner = Inner {
+            repositories,
+            ..Inner::default()
+        };
+        Ok(Self {
+            inner: RwLock::new(inner),
+            directory: Some(directory),
+        })
+    }
+
+    /// Whether changes wait for a disk.
+    pub(crate) fn waits(&self) -> bool {
+        self.directory.is_some()
+    }
+
+    pub(crate) fn draft(&self) -> io::Result<Draft> {
+        match &self.directory {
+            None => Ok(Draft::default()),
+            Some(directory) => directory.draft().map(Draft::File),
+        }
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, Inner> {
         self.inner.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -84,22 +150,46 @@ impl Store {
         found.cloned().ok_or(Missing::Content)
     }
 
+    pub(crate) fn manifest_content(
+        &self,
+        repository: &str,
+        manifest: &Manifest,
+    ) -> Result<Content, Failure> {
+        match (&manifest.bytes, &self.directory) {
+            (Some(bytes), _) => Ok(Content::Memory(bytes.clone())),
+            (None, Some(directory)) => directory
+                .content(repository, manifest.digest.as_str())
+                .map_err(unopened),
+            (None, None) => Err(Missing::Content.into()),
+        }
+    }
+
     /// A blob that the repository holds.
-    pub(crate) fn blob(&self, repository: &str, digest: &str) -> Result<Bytes, Missing> {
+    pub(crate) fn blob(&self, repository: &str, digest: &str) -> Result<Content, Failure> {
         let inner = self.read();
-        let repository = inner
+        let found = inner
             .repositories
             .get(repository)
             .ok_or(Missing::Repository)?;
-        if !repository.blobs.contains(digest) {
-            return Err(Missing::Content);
+        if !found.blobs.contains(digest) {
+            return Err(Missing::Content.into());
         }
-        inner.blobs.get(digest).cloned().ok_or(Missing::Content)
+        if let Some(directory) = &self.directory {
+            drop(inner);
+            return directory.content(repository, digest).map_err(unopened);
+        }
+        let bytes = inner.blobs.get(digest).cloned();
+        Ok(Content::Memory(bytes.ok_or(Missing::Content)?))
     }
 
     /// A blob of whatever repository, for signed addresses.
-    pub(crate) fn content(&self, digest: &str) -> Option<Bytes> {
-        self.read().blobs.get(digest).cloned()
+    pub(crate) fn content(&self, digest: &str) -> Option<Content> {
+        let inner = self.read();
+        let Some(directory) = &self.directory else {
+            return inner.blobs.get(digest).cloned().map(Content::Memory);
+        };
+        let holder = inner.holder(digest)?;
+        directory.content(holder, digest).ok()
     }
 
     /// Whether the repository holds a blob or, for indexes, a manifest of that digest.
@@ -117,88 +207,161 @@ impl Store {
             })
     }
 
-    pub(crate) fn put_blob(&self, repository: &str, digest: Digest, bytes: Bytes) {
-        let mut inner = self.write();
-        inner.blobs.entry(digest.clone()).or_insert(bytes);
-        inner.repository(repository).blobs.insert(digest);
-    }
-
-    /// Links a blob of another repository, or of any one that holds it.
-    pub(crate) fn mount(&self, repository: &str, digest: &Digest, from: Option<&str>) -> bool {
-        let mut inner = self.write();
-        let found = match from {
-            Some(from) => inner
-                .repositories
-                .get(from)
-                .is_some_and(|r| r.blobs.contains(digest)),
-            None => inner
-                .repositories
-                .values()
-                .any(|r| r.blobs.contains(digest)),
+    /// Takes a draft over whose digest the caller has checked.
+    pub(crate) fn put_blob(
+        &self,
+        repository: &str,
+        digest: Digest,
+        draft: Draft,
+    ) -> io::Result<()> {
+        let Some(directory) = &self.directory else {
+            let Draft::Memory(bytes) = draft else {
+                return Err(io::ErrorKind::Unsupported.into());
+            };
+            let mut inner = self.write();
+            inner
+                .blobs
+                .entry(digest.clone())
+                .or_insert_with(|| bytes.freeze());
+            inner.repository(repository).blobs.insert(digest);
+            return Ok(());
         };
-        if found {
-            inner.repository(repository).blobs.insert(digest.clone());
+        let _turn = directory.turn();
+        let holder = self.read().holder(digest.as_str()).map(str::to_owned);
+        match (holder, draft) {
+            (Some(_), _) if self.holds(repository, digest.as_str(), false) => return Ok(()),
+            (Some(from), _) => directory.link(repository, &digest, &from)?,
+            (None, Draft::Memory(bytes)) => directory.put_bytes(repository, &digest, &bytes)?,
+            (None, Draft::File(draft)) => directory.put(repository, &digest, &draft)?,
         }
-        found
-    }
-
-    pub(crate) fn put_manifest(&self, repository: &str, manifest: Manifest, tags: &[&str]) {
-        let mut inner = self.write();
-        let repository = inner.repository(repository);
-        for tag in tags {
-            repository
-                .tags
-                .insert((*tag).into(), manifest.digest.clone());
-        }
-        repository
-            .manifests
-            .insert(manifest.digest.clone(), Arc::new(manifest));
-    }
-
-    pub(crate) fn delete_tag(&self, repository: &str, tag: &str) -> Result<(), Missing> {
-        let mut inner = self.write();
-        let repository = inner
-            .repositories
-            .get_mut(repository)
-            .ok_or(Missing::Repository)?;
-        repository
-            .tags
-            .remove(tag)
-            .map(drop)
-            .ok_or(Missing::Content)
-    }
-
-    /// Removes a manifest and every tag that points to it.
-    pub(crate) fn delete_manifest(&self, repository: &str, digest: &str) -> Result<(), Missing> {
-        let mut inner = self.write();
-        let repository = inner
-            .repositories
-            .get_mut(repository)
-            .ok_or(Missing::Repository)?;
-        repository
-            .manifests
-            .remove(digest)
-            .ok_or(Missing::Content)?;
-        repository
-            .tags
-            .retain(|_, tagged| tagged.as_str() != digest);
+        self.write().repository(repository).blobs.insert(digest);
         Ok(())
     }
 
-    pub(crate) fn delete_blob(&self, repository: &str, digest: &str) -> Result<(), Missing> {
+    /// Links a blob of another repository, or of any one that holds it.
+    pub(crate) fn mount(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        from: Option<&str>,
+    ) -> io::Result<bool> {
+        let _turn = self.directory.as_ref().map(Directory::turn);
+        let found = match from {
+            Some(from) if self.holds(from, digest.as_str(), false) => Some(from.to_owned()),
+            Some(_) => None,
+            None => self.read().holder(digest.as_str()).map(str::to_owned),
+        };
+        let Some(from) = found else {
+            return Ok(false);
+        };
+        if let Some(directory) = &self.directory
+            && !self.holds(repository, digest.as_str(), false)
+        {
+            directory.link(repository, digest, &from)?;
+        }
+        let mut inner = self.write();
+        inner.repository(repository).blobs.insert(digest.clone());
+        Ok(true)
+    }
+
+    pub(crate) fn put_manifest(
+        &self,
+        repository: &str,
+        mut manifest: Manifest,
+        tags: &[impl AsRef<str>],
+    ) -> io::Result<()> {
+        let _turn = self.directory.as_ref().map(Directory::turn);
+        if let Some(directory) = &self.directory
+            && let Some(bytes) = manifest.bytes.take()
+        {
+            directory.put_bytes(repository, &manifest.digest, &bytes)?;
+        }
+        self.change(repository, true, |repository| {
+            for tag in tags {
+                let digest = manifest.digest.clone();
+                repository.tags.insert(tag.as_ref().into(), digest);
+            }
+            repository
+                .manifests
+                .insert(manifest.digest.clone(), Arc::new(manifest));
+            Ok(())
+        })
+        .map_err(|failure| match failure {
+            Failure::Io(error) => error,
+            Failure::Missing(_) => io::ErrorKind::NotFound.into(),
+        })
+    }
+
+    /// Changes tags and manifests: the index of the directory first, where there is one.
+    /// The caller has the turn.
+    fn change(
+        &self,
+        name: &str,
+        create: bool,
+        work: impl FnOnce(&mut Repository) -> Result<(), Missing>,
+    ) -> Result<(), Failure> {
+        let Some(directory) = &self.directory else {
+            let mut inner = self.write();
+            if !create && !inner.repositories.contains_key(name) {
+                return Err(Missing::Repository.into());
+            }
+            return Ok(work(inner.repository(name))?);
+        };
+        let known = self.read().repositories.get(name).cloned();
+        let mut next = match known {
+            Some(repository) => repository,
+            None if create => Repository::default(),
+            None => return Err(Missing::Repository.into()),
+        };
+        work(&mut next)?;
+        directory.write_index(name, &next)?;
+        *self.write().repository(name) = next;
+        Ok(())
+    }
+
+    pub(crate) fn delete_tag(&self, repository: &str, tag: &str) -> Result<(), Failure> {
+        let _turn = self.directory.as_ref().map(Directory::turn);
+        self.change(repository, false, |repository| {
+            let gone = repository.tags.remove(tag);
+            gone.map(drop).ok_or(Missing::Content)
+        })
+    }
+
+    /// Removes a manifest and every tag that points to it.
+    pub(crate) fn delete_manifest(&self, repository: &str, digest: &str) -> Result<(), Failure> {
+        let _turn = self.directory.as_ref().map(Directory::turn);
+        self.change(repository, false, |repository| {
+            let gone = repository.manifests.remove(digest);
+            gone.ok_or(Missing::Content)?;
+            repository
+                .tags
+                .retain(|_, tagged| tagged.as_str() != digest);
+            Ok(())
+        })?;
+        if let Some(directory) = &self.directory
+            && !self.holds(repository, digest, false)
+        {
+            directory.remove(repository, digest)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn delete_blob(&self, repository: &str, digest: &str) -> Result<(), Failure> {
+        let _turn = self.directory.as_ref().map(Directory::turn);
         let mut inner = self.write();
         let found = inner
             .repositories
             .get_mut(repository)
             .ok_or(Missing::Repository)?;
         if !found.blobs.remove(digest) {
-            return Err(Missing::Content);
+            return Err(Missing::Content.into());
         }
-        if !inner
-            .repositories
-            .values()
-            .any(|other| other.blobs.contains(digest))
-        {
+        let is_manifest = found.manifests.contains_key(digest);
+        if let Some(directory) = &self.directory {
+            if !is_manifest {
+                directory.remove(repository, digest)?;
+            }
+        } else if inner.holder(digest).is_none() {
             inner.blobs.remove(digest);
         }
         Ok(())
@@ -237,7 +400,7 @@ impl Store {
     }
 
     /// Puts a described image in; gives the digest that its tag points to.
-    pub(crate) fn seed(&self, spec: &ImageSpec) -> Digest {
+    pub(crate) fn seed(&self, spec: &ImageSpec) -> io::Result<Digest> {
         let Image {
             repository,
             tag,
@@ -245,7 +408,8 @@ impl Store {
             manifests,
         } = spec.make();
         for (digest, bytes) in blobs {
-            self.put_blob(&repository, digest, bytes);
+            let draft = Draft::Memory(bytes.into());
+            self.put_blob(&repository, digest, draft)?;
         }
         let mut top = Digest::of(b"");
         let count = manifests.len();
@@ -253,14 +417,21 @@ impl Store {
             let tags: &[&str] = if position + 1 == count { &[&tag] } else { &[] };
             let media_type = HeaderValue::from_static(media_type);
             let manifest = Manifest::new(digest.clone(), bytes, media_type, None);
-            self.put_manifest(&repository, manifest, tags);
+            self.put_manifest(&repository, manifest, tags)?;
             top = digest;
         }
-        top
+        Ok(top)
     }
 }
 
 impl Inner {
+    /// A repository that holds a blob.
+    fn holder(&self, digest: &str) -> Option<&str> {
+        let mut all = self.repositories.iter();
+        all.find(|(_, repository)| repository.blobs.contains(digest))
+            .map(|(name, _)| name.as_ref())
+    }
+
     fn repository(&mut self, name: &str) -> &mut Repository {
         if !self.repositories.contains_key(name) {
             self.repositories.insert(name.into(), Repository::default());
@@ -310,7 +481,8 @@ impl Manifest {
         }
         Self {
             digest,
-            bytes,
+            length: bytes.len(),
+            bytes: Some(bytes),
             headers,
             subject,
             referrer,

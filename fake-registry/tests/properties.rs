@@ -54,9 +54,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn an_upload_in_any_steps_is_what_was_sent_in_order(steps in steps(), seed in any::<u8>()) {
+    fn an_upload_in_any_steps_is_what_was_sent_in_order(steps in steps(), seed in any::<u8>(), on_disk in any::<bool>()) {
         run(async {
-            let client = open();
+            let home = tempfile::TempDir::new().unwrap();
+            let spec = HostSpec::new(HOST);
+            let spec = if on_disk { spec.directory(home.path()) } else { spec };
+            let client = client(&FakeRegistry::builder().host(spec).seed(1).build().unwrap());
             let place = client.ask("POST", "/v2/a/blobs/uploads/", b"").await.header("location").unwrap().to_owned();
             let mut model: Vec<u8> = Vec::new();
             for (number, step) in steps.iter().enumerate() {

@@ -1,17 +1,16 @@
 //! Blobs: whole, in part, and gone.
 
-use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 
 use super::range::{self, Wanted};
-use super::{Ask, Outcome, blob_missing, refused_operation};
-use crate::message::{Body, Refusal, Reply, empty_reply, set, text_of};
-use crate::store::DOCKER_CONTENT_DIGEST;
+use super::{Ask, Outcome, blob_missing, commit, refusal, refused_operation};
+use crate::message::{Refusal, Reply, empty_reply, set, text_of};
+use crate::store::{Content, DOCKER_CONTENT_DIGEST};
 
 pub(super) fn get(ask: &Ask<'_>) -> Outcome {
     let digest = ask.target.reference;
     let blob = ask.registry.store.blob(ask.target.repository, digest);
-    let blob = blob.map_err(|missing| blob_missing(ask, missing))?;
+    let blob = blob.map_err(|failure| refusal(failure, |missing| blob_missing(ask, missing)))?;
     if ask.method == http::Method::GET
         && let Some(location) = ask.registry.redirect(ask.core, ask.target, ask.scheme)
     {
@@ -20,19 +19,19 @@ pub(super) fn get(ask: &Ask<'_>) -> Outcome {
         set(&mut reply, DOCKER_CONTENT_DIGEST, digest);
         return Ok(reply);
     }
-    Ok(send(ask.headers, digest, &blob))
+    Ok(send(ask.headers, digest, blob))
 }
 
 /// The answer with a blob's bytes, or the part of them that was asked for.
-pub(crate) fn send(request: &HeaderMap, digest: &str, blob: &Bytes) -> Reply {
-    let total = blob.len() as u64;
+pub(crate) fn send(request: &HeaderMap, digest: &str, blob: Content) -> Reply {
+    let total = blob.len();
     let wanted =
         text_of(request, header::RANGE).map_or(Wanted::All, |text| range::wanted(text, total));
     let mut reply = match wanted {
         Wanted::All => {
             let mut reply = empty_reply(StatusCode::OK);
             set(&mut reply, header::CONTENT_LENGTH, &total.to_string());
-            *reply.body_mut() = Body::Bytes(blob.clone());
+            *reply.body_mut() = blob.part(0, total);
             reply
         }
         Wanted::Part(first, last) => {
@@ -47,8 +46,7 @@ pub(crate) fn send(request: &HeaderMap, digest: &str, blob: &Bytes) -> Reply {
                 header::CONTENT_LENGTH,
                 &(last - first + 1).to_string(),
             );
-            // Both ends are within a blob that is in memory.
-            *reply.body_mut() = Body::Bytes(blob.slice(first as usize..=last as usize));
+            *reply.body_mut() = blob.part(first, last + 1);
             reply
         }
         Wanted::Unsatisfiable => {
@@ -70,15 +68,14 @@ pub(crate) fn send(request: &HeaderMap, digest: &str, blob: &Bytes) -> Reply {
     reply
 }
 
-pub(super) fn delete(ask: &Ask<'_>) -> Outcome {
+pub(super) async fn delete(ask: &Ask<'_>) -> Outcome {
     if !ask.registry.spec.deletes {
         return Err(refused_operation());
     }
-    let gone = ask
-        .registry
-        .store
-        .delete_blob(ask.target.repository, ask.target.reference);
-    gone.map_err(|missing| blob_missing(ask, missing))?;
+    let repository = ask.target.repository.to_owned();
+    let digest = ask.target.reference.to_owned();
+    let gone = commit(ask, move |store| store.delete_blob(&repository, &digest)).await;
+    gone.map_err(|failure| refusal(failure, |missing| blob_missing(ask, missing)))?;
     let mut reply = empty_reply(StatusCode::ACCEPTED);
     set(&mut reply, header::CONTENT_LENGTH, "0");
     Ok(reply)

@@ -7,9 +7,12 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
-use super::{Ask, MAX_MANIFEST, Outcome, created, digest_invalid, name_unknown, refused_operation};
+use super::{
+    Ask, MAX_MANIFEST, Outcome, commit, created, digest_invalid, name_unknown, refusal,
+    refused_operation, storage_failed,
+};
 use crate::digest::{Algorithm, Digest};
-use crate::message::{Body, ReadError, Refusal, empty_reply, params, read_all, set, text_of};
+use crate::message::{ReadError, Refusal, empty_reply, params, read_all, set, text_of};
 use crate::names;
 use crate::store::{Manifest, Missing};
 
@@ -30,7 +33,14 @@ pub(super) fn get(ask: &Ask<'_>) -> Outcome {
         *reply.status_mut() = StatusCode::NOT_MODIFIED;
         reply.headers_mut().remove(header::CONTENT_LENGTH);
     } else {
-        *reply.body_mut() = Body::Bytes(manifest.bytes.clone());
+        let content = ask
+            .registry
+            .store
+            .manifest_content(ask.target.repository, &manifest);
+        let content =
+            content.map_err(|failure| refusal(failure, |missing| unknown(ask, missing)))?;
+        let length = content.len();
+        *reply.body_mut() = content.part(0, length);
     }
     Ok(reply)
 }
@@ -113,10 +123,11 @@ pub(super) async fn put(ask: &Ask<'_>, body: Incoming) -> Outcome {
                 .append(HeaderName::from_static("oci-tag"), value);
         }
     }
-    let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
-    ask.registry
-        .store
-        .put_manifest(ask.target.repository, manifest, &tags);
+    let repository = ask.target.repository.to_owned();
+    let stored = commit(ask, move |store| {
+        store.put_manifest(&repository, manifest, &tags)
+    });
+    stored.await.map_err(|error| storage_failed(&error))?;
     Ok(reply)
 }
 
@@ -223,17 +234,21 @@ fn invalid(why: &str) -> Box<Refusal> {
     .detail(json!(why))
 }
 
-pub(super) fn delete(ask: &Ask<'_>) -> Outcome {
+pub(super) async fn delete(ask: &Ask<'_>) -> Outcome {
     if !ask.registry.spec.deletes {
         return Err(refused_operation());
     }
-    let (repository, reference) = (ask.target.repository, ask.target.reference);
-    let gone = if reference.contains(':') {
-        ask.registry.store.delete_manifest(repository, reference)
-    } else {
-        ask.registry.store.delete_tag(repository, reference)
-    };
-    gone.map_err(|missing| unknown(ask, missing))?;
+    let repository = ask.target.repository.to_owned();
+    let reference = ask.target.reference.to_owned();
+    let gone = commit(ask, move |store| {
+        if reference.contains(':') {
+            store.delete_manifest(&repository, &reference)
+        } else {
+            store.delete_tag(&repository, &reference)
+        }
+    });
+    gone.await
+        .map_err(|failure| refusal(failure, |missing| unknown(ask, missing)))?;
     let mut reply = empty_reply(StatusCode::ACCEPTED);
     set(&mut reply, header::CONTENT_LENGTH, "0");
     Ok(reply)

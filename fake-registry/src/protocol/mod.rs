@@ -21,7 +21,7 @@ use crate::digest::Digest;
 use crate::host::Registry;
 use crate::message::{Refusal, Reply, empty_reply, json_reply, set};
 use crate::names;
-use crate::store::Missing;
+use crate::store::{Failure, Missing, Store};
 pub(crate) use blobs::send as send_blob;
 pub use route::Route;
 pub(crate) use route::Target;
@@ -90,9 +90,9 @@ pub(crate) async fn answer(ask: &Ask<'_>, body: Incoming) -> Outcome {
         (Route::Referrers, "GET" | "HEAD") => lists::referrers(ask),
         (Route::Manifest, "GET" | "HEAD") => manifests::get(ask),
         (Route::Manifest, "PUT") => manifests::put(ask, body).await,
-        (Route::Manifest, "DELETE") => manifests::delete(ask),
+        (Route::Manifest, "DELETE") => manifests::delete(ask).await,
         (Route::Blob, "GET" | "HEAD") => blobs::get(ask),
-        (Route::Blob, "DELETE") => blobs::delete(ask),
+        (Route::Blob, "DELETE") => blobs::delete(ask).await,
         (Route::UploadStart, "POST") => uploads::start(ask, body).await,
         (Route::Upload, "GET" | "HEAD") => uploads::status(ask).await,
         (Route::Upload, "PATCH") => uploads::patch(ask, body).await,
@@ -101,6 +101,42 @@ pub(crate) async fn answer(ask: &Ask<'_>, body: Incoming) -> Outcome {
         (Route::Other, _) => Err(page_not_found()),
         (route, _) => Err(unsupported(route)),
     }
+}
+
+/// Changes the store; where that waits for a disk, on a thread that may wait.
+async fn commit<T: Send + 'static>(
+    ask: &Ask<'_>,
+    work: impl FnOnce(&Store) -> T + Send + 'static,
+) -> T {
+    let store = &ask.registry.store;
+    if !store.waits() {
+        return work(store);
+    }
+    let store = store.clone();
+    match tokio::task::spawn_blocking(move || work(&store)).await {
+        Ok(outcome) => outcome,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is going away, and this request with it.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+fn refusal(failure: Failure, missing: impl FnOnce(Missing) -> Box<Refusal>) -> Box<Refusal> {
+    match failure {
+        Failure::Missing(what) => missing(what),
+        Failure::Io(error) => storage_failed(&error),
+    }
+}
+
+fn storage_failed(error: &std::io::Error) -> Box<Refusal> {
+    tracing::error!(%error, "the store cannot be used");
+    Refusal::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "UNKNOWN",
+        "the store of this registry cannot be used",
+    )
 }
 
 fn ping() -> Reply {

@@ -8,16 +8,16 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::BytesMut;
 use http::{HeaderName, StatusCode, header};
 use hyper::body::Incoming;
 use serde_json::json;
 use tokio::sync::OwnedMutexGuard;
 
-use super::{Ask, Outcome, created, digest_invalid, range};
+use super::{Ask, Outcome, commit, created, digest_invalid, range, storage_failed};
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::message::{Refusal, Reply, empty_reply, next_data, param, set, text_of};
 use crate::names;
+use crate::store::Draft;
 
 const MAX_SESSIONS: usize = 1024;
 
@@ -33,7 +33,7 @@ struct Slot {
 }
 
 struct Session {
-    data: BytesMut,
+    data: Draft,
     hasher: Hasher,
     /// A chunk below the announced minimum came, so it must have been the last one.
     ended: bool,
@@ -44,12 +44,7 @@ impl Uploads {
         work(&mut self.slots.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn open(&self, id: String, repository: &str, now: Duration, algorithm: Algorithm) {
-        let session = Session {
-            data: BytesMut::new(),
-            hasher: Hasher::new(algorithm),
-            ended: false,
-        };
+    fn open(&self, id: String, repository: &str, now: Duration, session: Session) {
         let slot = Slot {
             repository: repository.into(),
             touched: now,
@@ -103,13 +98,14 @@ pub(super) async fn start(ask: &Ask<'_>, body: Incoming) -> Outcome {
         let from = param(ask.query, "from").filter(|from| !from.is_empty());
         let readable =
             from.as_deref().is_none_or(names::is_repository) && ask.may_mount(from.as_deref());
-        if readable
-            && ask
-                .registry
-                .store
-                .mount(repository, &digest, from.as_deref())
-        {
-            return Ok(blob_created(repository, &digest));
+        if readable {
+            let (name, wanted) = (repository.to_owned(), digest.clone());
+            let mounted = commit(ask, move |store| {
+                store.mount(&name, &wanted, from.as_deref())
+            });
+            if mounted.await.map_err(|error| storage_failed(&error))? {
+                return Ok(blob_created(repository, &digest));
+            }
         }
     }
     let wanted = match param(ask.query, "digest") {
@@ -121,19 +117,20 @@ pub(super) async fn start(ask: &Ask<'_>, body: Incoming) -> Outcome {
         (None, Some(name)) => Algorithm::parse(&name).ok_or_else(|| digest_invalid(&name))?,
         (None, None) => Algorithm::default(),
     };
+    let draft = ask.registry.store.draft();
+    let mut session = Session {
+        data: draft.map_err(|error| storage_failed(&error))?,
+        hasher: Hasher::new(algorithm),
+        ended: false,
+    };
     if let Some(digest) = wanted {
-        let mut session = Session {
-            data: BytesMut::new(),
-            hasher: Hasher::new(algorithm),
-            ended: false,
-        };
         receive(ask, &mut session, body).await?;
-        return store(ask, session, digest);
+        return store(ask, session, digest).await;
     }
     let id = ask.core.random.guid();
     ask.registry
         .uploads
-        .open(id.clone(), repository, ask.core.clock.elapsed(), algorithm);
+        .open(id.clone(), repository, ask.core.clock.elapsed(), session);
     let mut reply = progress(StatusCode::ACCEPTED, repository, &id, 0);
     if ask.registry.spec.min_chunk > 0 {
         let least = ask.registry.spec.min_chunk.to_string();
@@ -176,13 +173,13 @@ pub(super) async fn finish(ask: &Ask<'_>, body: Incoming) -> Outcome {
     let mut session = ask.registry.uploads.take(ask)?;
     chunk(ask, &mut session, body).await?;
     let whole = Session {
-        data: session.data.split(),
+        data: std::mem::take(&mut session.data),
         hasher: std::mem::replace(&mut session.hasher, Hasher::new(wanted.algorithm())),
         ended: true,
     };
     drop(session);
     ask.registry.uploads.close(ask.target.reference);
-    store(ask, whole, wanted)
+    store(ask, whole, wanted).await
 }
 
 pub(super) fn cancel(ask: &Ask<'_>) -> Outcome {
@@ -209,7 +206,7 @@ async fn chunk(ask: &Ask<'_>, session: &mut Session, body: Incoming) -> Result<(
         .detail(json!({"Content-Range": header}))
     })?;
     let before = session.data.len();
-    if start != before as u64 {
+    if start != before {
         return Err(out_of_order(ask, before));
     }
     if session.ended {
@@ -223,12 +220,15 @@ async fn chunk(ask: &Ask<'_>, session: &mut Session, body: Incoming) -> Result<(
     let hasher = session.hasher.clone();
     let outcome = receive(ask, session, body).await;
     let expected = end - start + 1;
-    let arrived = (session.data.len() - before) as u64;
+    let arrived = session.data.len() - before;
     if outcome.is_ok() && arrived == expected {
         session.ended = arrived < ask.registry.spec.min_chunk;
         return Ok(());
     }
-    session.data.truncate(before);
+    session
+        .data
+        .truncate(before)
+        .map_err(|error| storage_failed(&error))?;
     session.hasher = hasher;
     outcome?;
     Err(Refusal::new(
@@ -240,7 +240,7 @@ async fn chunk(ask: &Ask<'_>, session: &mut Session, body: Incoming) -> Result<(
 }
 
 /// 416 says how far the upload has come.
-fn out_of_order(ask: &Ask<'_>, received: usize) -> Box<Refusal> {
+fn out_of_order(ask: &Ask<'_>, received: u64) -> Box<Refusal> {
     let refusal = Refusal::new(
         StatusCode::RANGE_NOT_SATISFIABLE,
         "BLOB_UPLOAD_INVALID",
@@ -262,15 +262,18 @@ async fn receive(
         match next_data(&mut body).await {
             Ok(None) => return Ok(()),
             Ok(Some(data)) => {
-                if (session.data.len() + data.len()) as u64 > ask.registry.spec.max_blob {
+                if session.data.len() + data.len() as u64 > ask.registry.spec.max_blob {
                     return Err(Refusal::new(
                         StatusCode::PAYLOAD_TOO_LARGE,
                         "SIZE_INVALID",
                         "the blob exceeds the limit of this registry",
                     ));
                 }
+                session
+                    .data
+                    .append(&data)
+                    .map_err(|error| storage_failed(&error))?;
                 session.hasher.update(&data);
-                session.data.extend_from_slice(&data);
             }
             Err(_) => {
                 return Err(Refusal::new(
@@ -283,19 +286,21 @@ async fn receive(
     }
 }
 
-fn store(ask: &Ask<'_>, session: Session, wanted: Digest) -> Outcome {
-    let found = if session.hasher.algorithm() == wanted.algorithm() {
-        session.hasher.finish()
+async fn store(ask: &Ask<'_>, session: Session, wanted: Digest) -> Outcome {
+    let Session { data, hasher, .. } = session;
+    let found = if hasher.algorithm() == wanted.algorithm() {
+        hasher.finish()
     } else {
-        Digest::of_with(wanted.algorithm(), &session.data)
+        data.digest(wanted.algorithm())
+            .map_err(|error| storage_failed(&error))?
     };
     if found != wanted {
         return Err(digest_invalid(wanted.as_str()));
     }
     let reply = blob_created(ask.target.repository, &wanted);
-    ask.registry
-        .store
-        .put_blob(ask.target.repository, wanted, session.data.freeze());
+    let repository = ask.target.repository.to_owned();
+    let stored = commit(ask, move |store| store.put_blob(&repository, wanted, data));
+    stored.await.map_err(|error| storage_failed(&error))?;
     Ok(reply)
 }
 
@@ -312,7 +317,7 @@ fn location(repository: &str, id: &str) -> String {
     format!("/v2/{repository}/blobs/uploads/{id}")
 }
 
-fn progress(status: StatusCode, repository: &str, id: &str, received: usize) -> Reply {
+fn progress(status: StatusCode, repository: &str, id: &str, received: u64) -> Reply {
     let mut reply = empty_reply(status);
     set(&mut reply, header::LOCATION, &location(repository, id));
     set(
