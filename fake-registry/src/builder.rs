@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::azure::state::State;
 use crate::azure::{Azure, AzureError, Tenant};
 use crate::clock::Clock;
+use crate::control::Metrics;
 use crate::core::{Core, Dates, Place};
 use crate::fault::{Faults, Script};
 use crate::host::{Flavour, HostSpec, Registry};
@@ -220,6 +221,7 @@ impl Builder {
             keys: Keys::new(self.seed),
             tls: Tls::new(clock, self.seed)?,
             dates: Dates::default(),
+            metrics: Metrics::default(),
             places,
             fallback,
             azure: state.map(Azure::new),

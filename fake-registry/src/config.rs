@@ -1,10 +1,16 @@
-//! A registry described in YAML: hosts with their accounts and images, and the fault script.
+//! A registry described in YAML: hosts with their accounts and images, a tenant of Azure, and the
+//! fault script.
 //!
 //! ```yaml
 //! hosts:
 //!   - name: registry.example
 //!     auth: { kind: token, users: { ci: { password: secret, rights: ["*"] } }, anonymous: ["public/*:pull"] }
 //!     images: ["team/web:v1 linux/amd64,linux/arm64 2x1MiB"]
+//! azure:
+//!   name: contoso
+//!   clusters: [{ name: aks1, resource-group: apps, nodes: [node-1] }]
+//!   registries: [{ name: contoso1, resource-group: registries, images: ["team/web:v1 1x1MiB"] }]
+//!   assign: [{ to: kubelet/aks1, role: AcrPull, at: registry/contoso1 }]
 //! faults:
 //!   - match: { route: manifest, nth: 1 }
 //!     action: { status: 503 }
@@ -16,6 +22,7 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 
 use crate::auth::{Accounts, AuthPolicy, TokenService};
+use crate::azure::described::Described;
 use crate::builder::Builder;
 use crate::fault::{Rule, Script, ScriptError, Span};
 use crate::host::HostSpec;
@@ -32,7 +39,11 @@ struct Config {
     #[serde(default)]
     any_host: Option<String>,
     #[serde(default)]
+    azure: Option<Described>,
+    #[serde(default)]
     faults: Vec<Rule>,
+    #[serde(default)]
+    journal_limit: Option<usize>,
 }
 
 #[derive(Deserialize)]
@@ -109,6 +120,16 @@ impl Builder {
         }
         if let Some(host) = config.any_host {
             builder = builder.any_host(&host);
+        }
+        if let Some(entries) = config.journal_limit {
+            builder = builder.journal_limit(entries);
+        }
+        if let Some(described) = config.azure {
+            let (tenant, images) = described.into_tenant();
+            builder = builder.azure(tenant);
+            for (host, line) in &images {
+                builder = builder.image(host, line);
+            }
         }
         for host in config.hosts {
             for line in &host.images {
@@ -188,6 +209,19 @@ faults:
             ("hosts:\n  - nome: a\n", 2),
             ("hosts:\n  - name: a\n    auth: { kind: magic }\n", 3),
             ("seed: many\n", 1),
+            (
+                "azure:\n  name: a\n  registries: [{ name: b, resource-group: c, sku: huge }]\n",
+                3,
+            ),
+            (
+                "azure:\n  name: a\n  assign:\n    - { to: kubelet, role: AcrPull, at: root }\n",
+                4,
+            ),
+            (
+                "azure:\n  name: a\n  assign:\n    - { to: user/u, role: AcrPull, at: nowhere/x }\n",
+                4,
+            ),
+            ("azure:\n  name: a\n  sku: basic\n", 3),
             ("faults:\n  - action: { status: 1 }\n", 2),
         ];
         for (text, line) in table {

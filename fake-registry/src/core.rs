@@ -18,6 +18,7 @@ use crate::azure::quota::Bucket;
 use crate::azure::state::Acr;
 use crate::azure::{self, Azure};
 use crate::clock::Clock;
+use crate::control::Metrics;
 use crate::fault::apply::throttled;
 use crate::fault::{End, Faults, Firing};
 use crate::flavour::voice;
@@ -42,6 +43,7 @@ pub(crate) struct Core {
     pub(crate) keys: Keys,
     pub(crate) tls: Tls,
     pub(crate) dates: Dates,
+    pub(crate) metrics: Metrics,
     pub(crate) places: BTreeMap<String, Place>,
     pub(crate) fallback: Option<Place>,
     pub(crate) azure: Option<Azure>,
@@ -119,6 +121,7 @@ impl Core {
             target: place.map_or(Target::bare(Route::Other), |place| place.target(&path)),
         };
         let number = self.journal.record(self.entry(&call));
+        let under_way = self.metrics.arrive(call.target.route);
         let mut reply = match self.faults.decide(&call, self.clock.elapsed()) {
             None => self.answer(place, &call, body).await,
             Some(firing) => {
@@ -140,6 +143,17 @@ impl Core {
             entry.status = Some(status);
             entry.bytes = sent;
         });
+        under_way.answered(status, sent);
+        tracing::info!(
+            target: "fake_registry::request",
+            client = %connection.client,
+            host,
+            method = %call.method,
+            path = call.raw_path,
+            status,
+            bytes = sent,
+            "request"
+        );
         Ok(reply)
     }
 

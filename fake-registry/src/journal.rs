@@ -7,10 +7,13 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
+use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderMap, Method, header};
+
+use crate::pattern::glob;
 
 /// Entries kept unless the builder says otherwise.
 pub(crate) const DEFAULT_LIMIT: usize = 200_000;
@@ -119,6 +122,17 @@ impl Journal {
         })
     }
 
+    /// The first of the entries that are wanted.
+    pub(crate) fn page(&self, wanted: &Wanted) -> Vec<Entry> {
+        self.with(|inner| {
+            let first = inner.entries.front().map_or(0, |entry| entry.number);
+            let skip = usize::try_from(wanted.since.saturating_sub(first)).unwrap_or(usize::MAX);
+            let entries = inner.entries.iter().skip(skip);
+            let fitting = entries.filter(|entry| wanted.fits(entry));
+            fitting.take(wanted.limit).cloned().collect()
+        })
+    }
+
     /// How many entries a condition holds for.
     pub fn count(&self, wanted: impl Fn(&Entry) -> bool) -> usize {
         self.with(|inner| inner.entries.iter().filter(|entry| wanted(entry)).count())
@@ -174,7 +188,81 @@ impl Journal {
     }
 }
 
+/// Which entries are wanted, and how many from where; what is not said does not matter.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    /// `*` stands for anything, here and in the next ones.
+    pub(crate) host: Option<String>,
+    pub(crate) client: Option<String>,
+    pub(crate) path: Option<String>,
+    pub(crate) fault: Option<String>,
+    pub(crate) method: Option<String>,
+    pub(crate) authorization: Option<String>,
+    pub(crate) status: Option<WantedStatus>,
+    /// The first number.
+    pub(crate) since: u64,
+    pub(crate) limit: usize,
+}
+
+/// `404`, `4xx` or `none`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WantedStatus {
+    None,
+    Exactly(u16),
+    Class(u16),
+}
+
+impl FromStr for WantedStatus {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        if text == "none" {
+            return Ok(Self::None);
+        }
+        if let Some(class) = text.strip_suffix("xx") {
+            let class = class.parse().map_err(|_| ())?;
+            return Ok(Self::Class(class));
+        }
+        text.parse().map(Self::Exactly).map_err(|_| ())
+    }
+}
+
+impl Wanted {
+    fn fits(&self, entry: &Entry) -> bool {
+        let fits = |wanted: &Option<String>, text: &str| {
+            wanted.as_ref().is_none_or(|wanted| glob(wanted, text))
+        };
+        let status = match self.status {
+            None => true,
+            Some(WantedStatus::None) => entry.status.is_none(),
+            Some(WantedStatus::Exactly(status)) => entry.status == Some(status),
+            Some(WantedStatus::Class(class)) => {
+                entry.status.is_some_and(|status| status / 100 == class)
+            }
+        };
+        let fault = self.fault.is_none() || entry.fault.is_some();
+        status
+            && fault
+            && fits(&self.host, &entry.host)
+            && fits(&self.client, &entry.client)
+            && fits(&self.path, &entry.path)
+            && fits(&self.fault, entry.fault.as_deref().unwrap_or_default())
+            && fits(&self.method, entry.method.as_str())
+            && fits(&self.authorization, entry.authorization.name())
+    }
+}
+
 impl Authorization {
+    /// `none`, `basic`, `bearer` or `other`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Basic => "basic",
+            Self::Bearer => "bearer",
+            Self::Other => "other",
+        }
+    }
+
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let Some(value) = headers.get(header::AUTHORIZATION) else {
             return Self::None;

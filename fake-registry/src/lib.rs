@@ -58,6 +58,7 @@ mod azure;
 mod builder;
 mod clock;
 mod config;
+mod control;
 mod core;
 mod digest;
 mod fault;
@@ -80,13 +81,14 @@ mod tls;
 pub use auth::{Accounts, AuthPolicy, TokenService};
 pub use azure::{
     AcrRegistry, AzureError, AzureHandle, ConditionError, CustomRole, ManagedCluster, Principal,
-    RepositoryToken, Scope, Sku, Tenant,
+    RepositoryToken, Scope, Sku, SpellingError, Tenant,
 };
 pub use builder::{BuildError, Builder};
 pub use clock::Clock;
+pub use control::Control;
 pub use fault::{
-    Action, CountBy, End, FaultHandle, Match, Nth, OneOrMany, Pattern, Quota, Rule, RuleId,
-    RuleReport, Script, ScriptError, Span,
+    Action, Challenge, CountBy, End, FaultHandle, FaultKey, KeyKind, Match, Nth, OneOrMany,
+    Pattern, Quota, Rule, RuleId, RuleReport, Script, ScriptError, Span, TokenFault, fault_table,
 };
 pub use flavour::PullLimit;
 pub use host::{Flavour, HostSpec};

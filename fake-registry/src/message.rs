@@ -23,6 +23,8 @@ pub(crate) type Reply = Response<Body>;
 /// A client that sends nothing for so long in the middle of a body is given up.
 pub(crate) const BODY_IDLE: Duration = Duration::from_mins(1);
 
+static FILLER: [u8; 64 << 10] = [b'x'; 64 << 10];
+
 /// The body of an answer.
 #[derive(Default)]
 pub(crate) enum Body {
@@ -30,6 +32,8 @@ pub(crate) enum Body {
     Empty,
     Bytes(Bytes),
     File(FilePart),
+    /// So many bytes that mean nothing, made while they are sent.
+    Filler(u64),
     /// As a fault rule wants it.
     Spoilt(Box<Spoilt>),
 }
@@ -45,6 +49,7 @@ impl Body {
             Self::Empty => 0,
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::File(rest) => rest.left(),
+            Self::Filler(left) => *left,
             Self::Spoilt(spoilt) => spoilt.length().unwrap_or_default(),
         }
     }
@@ -68,9 +73,15 @@ impl http_body::Body for Body {
             });
             return Poll::Ready(piece.transpose().map(|piece| piece.map(Frame::data)));
         }
+        if let Self::Filler(left) = &mut *self {
+            let take = (*left).min(FILLER.len() as u64);
+            *left -= take;
+            let piece = Bytes::from_static(&FILLER).slice(..take as usize);
+            return Poll::Ready((take > 0).then(|| Ok(Frame::data(piece))));
+        }
         match std::mem::take(&mut *self) {
             Self::Bytes(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-            Self::Empty | Self::File(_) | Self::Spoilt(_) => Poll::Ready(None),
+            Self::Empty | Self::File(_) | Self::Filler(_) | Self::Spoilt(_) => Poll::Ready(None),
         }
     }
 
@@ -79,6 +90,7 @@ impl http_body::Body for Body {
             Self::Empty => true,
             Self::Bytes(bytes) => bytes.is_empty(),
             Self::File(rest) => rest.left() == 0,
+            Self::Filler(left) => *left == 0,
             Self::Spoilt(_) => false,
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::builder::Builder;
 use crate::clock::Clock;
-use crate::core::Core;
+use crate::core::{Core, Place};
 use crate::image::{ImageLineError, ImageSpec};
 use crate::journal::Journal;
 use crate::store::Failure;
@@ -78,6 +78,16 @@ impl FakeRegistry {
     /// Every host name that somebody answers for; what DNS should know.
     pub fn hosts(&self) -> Vec<String> {
         self.core.places.keys().cloned().collect()
+    }
+
+    /// The name of the registry, where there is only one.
+    pub(crate) fn only_host(&self) -> Option<String> {
+        let mut registries = self.core.places.iter();
+        let mut registries = registries
+            .by_ref()
+            .filter(|(_, place)| matches!(place, Place::Registry(_)));
+        let (name, _) = registries.next()?;
+        registries.next().is_none().then(|| name.clone())
     }
 
     /// The digest behind a reference such as `team/web:v1` or `team/web@sha256:…`.

@@ -8,6 +8,7 @@ mod access;
 pub(crate) mod acr;
 pub(crate) mod arm;
 mod condition;
+pub(crate) mod described;
 mod entra;
 mod imds;
 mod network;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 pub use condition::ConditionError;
+pub use described::SpellingError;
 pub use state::AzureError;
 pub use tenant::{
     AcrRegistry, CustomRole, ManagedCluster, Principal, RepositoryToken, Scope, Sku, Tenant,

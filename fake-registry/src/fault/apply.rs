@@ -22,7 +22,7 @@ use crate::stream::Flushed;
 /// A slow body is sent in pieces of a tenth of a second, and never of more than this.
 const MAX_PIECE: u64 = 64 << 10;
 /// No made-up body is larger.
-const MAX_BODY: u64 = 256 << 20;
+const MAX_BODY: u64 = 1 << 40;
 
 impl Firing {
     fn action(&self) -> &Action {
@@ -33,12 +33,20 @@ impl Firing {
     pub(crate) fn reply(&self, call: &Call<'_>) -> Option<Reply> {
         let action = self.action();
         if let Some(address) = &action.redirect {
+            let address = match address.as_str() {
+                "loop" => "{scheme}://{host}{path}",
+                "downgrade" => "http://{host}{path}",
+                other => other,
+            };
             let query = if call.query.is_empty() {
                 String::new()
             } else {
                 format!("?{}", call.query)
             };
-            let address = address.replace("{path}", &format!("{}{query}", call.raw_path));
+            let address = address
+                .replace("{scheme}", call.connection.scheme())
+                .replace("{host}", call.authority)
+                .replace("{path}", &format!("{}{query}", call.raw_path));
             let status = action
                 .status
                 .map_or(StatusCode::TEMPORARY_REDIRECT, |status| status.0);
@@ -46,13 +54,21 @@ impl Firing {
             set(&mut reply, header::LOCATION, &address);
             return Some(reply);
         }
+        if let Some(fault) = action.token {
+            let (status, body) = fault.answer();
+            let status = action.status.map_or(status, |status| status.0);
+            return Some(text_reply(status, "application/json", body));
+        }
         let asked = action.status.is_some() || action.code.is_some() || action.message.is_some();
+        let asked = asked || action.challenge.is_some();
         let asked =
             asked || action.body.is_some() || action.body_size.is_some() || action.quota.is_some();
         if !asked {
             return None;
         }
-        let fallback = if action.quota.is_some() {
+        let fallback = if action.challenge.is_some() {
+            StatusCode::UNAUTHORIZED
+        } else if action.quota.is_some() {
             StatusCode::TOO_MANY_REQUESTS
         } else if action.code.is_some() || action.message.is_some() {
             StatusCode::INTERNAL_SERVER_ERROR
@@ -61,11 +77,14 @@ impl Firing {
         };
         let status = action.status.map_or(fallback, |status| status.0);
         let mut reply = if let Some(size) = action.body_size {
-            text_reply(
-                status,
-                "application/octet-stream",
-                vec![b'x'; size.min(MAX_BODY) as usize],
-            )
+            let mut reply = empty_reply(status);
+            let headers = reply.headers_mut();
+            headers.insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/octet-stream"),
+            );
+            *reply.body_mut() = Body::Filler(size.min(MAX_BODY));
+            reply
         } else if let Some(body) = &action.body {
             text_reply(status, "text/plain; charset=utf-8", body.clone())
         } else if status.is_success() || status.is_redirection() {
@@ -112,6 +131,15 @@ impl Firing {
                 HeaderValue::from_static("bytes 0-0/1"),
             );
         }
+        if let Some(challenge) = action.challenge {
+            headers.remove(header::WWW_AUTHENTICATE);
+            let origin = format!("{}://{}", call.connection.scheme(), call.authority);
+            for value in challenge.values(&origin) {
+                if let Ok(value) = HeaderValue::from_str(&value) {
+                    headers.append(header::WWW_AUTHENTICATE, value);
+                }
+            }
+        }
         if let Some(challenges) = &action.challenges {
             headers.remove(header::WWW_AUTHENTICATE);
             for challenge in challenges {
@@ -127,6 +155,9 @@ impl Firing {
         for (name, value) in &action.headers {
             headers.insert(name.0.clone(), value.0.clone());
         }
+        if action.bad_json {
+            halve(reply);
+        }
         let no_length = action
             .remove_headers
             .iter()
@@ -138,8 +169,10 @@ impl Firing {
             }
             return;
         }
-        let spoils =
-            action.cut_after.is_some() || action.bandwidth.is_some() || action.corrupt.is_some();
+        let spoils = action.pace.is_some()
+            || action.cut_after.is_some()
+            || action.bandwidth.is_some()
+            || action.corrupt.is_some();
         if no_length || spoils {
             let inner = std::mem::take(reply.body_mut());
             let at = action
@@ -154,6 +187,8 @@ impl Firing {
                 cut: action.cut,
                 corrupt: at,
                 bandwidth: action.bandwidth.filter(|rate| *rate > 0),
+                pace: action.pace.map(|pace| pace.0),
+                pace_paid: false,
                 pause: None,
                 reset: call.connection.reset_hook(),
                 flushed: call.connection.flushed.clone(),
@@ -174,6 +209,25 @@ impl Firing {
     pub(crate) fn ignores_range(&self) -> bool {
         self.action().ignore_range
     }
+}
+
+/// Keeps the first half of a JSON body, so that it ends in the middle of something.
+fn halve(reply: &mut Reply) {
+    let is_json = reply
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.contains("json"));
+    if !is_json {
+        return;
+    }
+    let half = match reply.body() {
+        Body::Bytes(bytes) => bytes.slice(..bytes.len() / 2),
+        _ => return,
+    };
+    let headers = reply.headers_mut();
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(half.len()));
+    *reply.body_mut() = Body::Bytes(half);
 }
 
 /// Code and message that go with a status.
@@ -199,6 +253,9 @@ pub(crate) struct Spoilt {
     cut: End,
     corrupt: Option<u64>,
     bandwidth: Option<u64>,
+    /// The wait before each byte, and whether the next one's is over.
+    pace: Option<Duration>,
+    pace_paid: bool,
     pause: Option<Pin<Box<Sleep>>>,
     reset: Option<ResetHook>,
     flushed: Arc<Flushed>,
@@ -243,7 +300,21 @@ impl Spoilt {
                 Some(Ok(frame)) => self.piece = frame.into_data().unwrap_or_default(),
             }
         }
+        if let Some(time) = self.pace
+            && !self.pace_paid
+        {
+            self.pace_paid = true;
+            let mut pause = Box::pin(tokio::time::sleep(time));
+            if pause.as_mut().poll(cx).is_pending() {
+                self.pause = Some(pause);
+                return Poll::Pending;
+            }
+        }
+        self.pace_paid = false;
         let mut take = self.piece.len() as u64;
+        if self.pace.is_some() {
+            take = take.min(1);
+        }
         if let Some(limit) = self.cut_after {
             take = take.min(limit - self.sent);
         }

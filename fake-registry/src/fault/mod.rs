@@ -7,6 +7,8 @@
 
 pub(crate) mod apply;
 mod rule;
+mod shortcut;
+mod table;
 mod values;
 
 use std::collections::BTreeMap;
@@ -17,6 +19,8 @@ use std::time::Duration;
 use http::Method;
 
 pub use rule::{Action, CountBy, End, Match, Quota, Rule};
+pub use shortcut::{Challenge, TokenFault};
+pub use table::{FaultKey, KeyKind, fault_table};
 pub use values::{Nth, OneOrMany, Pattern, Span};
 
 use crate::core::Call;
@@ -24,7 +28,7 @@ use crate::random::Random;
 use crate::registry::FakeRegistry;
 
 /// A fault script: rules in their order.
-#[derive(Clone, Debug, Default, PartialEq, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Script {
     /// The rules; the first that fires decides.
@@ -73,6 +77,13 @@ impl Script {
     }
 }
 
+impl Rule {
+    /// Reads one rule in YAML.
+    pub fn from_yaml(text: &str) -> Result<Self, ScriptError> {
+        serde_saphyr::from_str(text).map_err(|error| ScriptError::of(&error))
+    }
+}
+
 /// Names a rule of a running registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RuleId(u64);
@@ -81,6 +92,10 @@ impl RuleId {
     /// The number behind the name.
     pub fn number(self) -> u64 {
         self.0
+    }
+
+    pub(crate) fn from_number(number: u64) -> Self {
+        Self(number)
     }
 }
 
@@ -104,6 +119,7 @@ pub(crate) struct Faults {
     count: AtomicUsize,
     next: AtomicU64,
     random: Random,
+    seed: u64,
 }
 
 pub(crate) struct Active {
@@ -132,6 +148,7 @@ impl Faults {
             count: AtomicUsize::new(0),
             next: AtomicU64::new(0),
             random: Random::new(seed, "faults"),
+            seed,
         };
         faults.change(|rules| {
             rules.extend(script.rules.into_iter().map(|rule| faults.activate(rule)));
@@ -163,7 +180,7 @@ impl Faults {
         }
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
         rules.iter().find_map(|active| {
-            let Wait(wait) = active.fires(call, elapsed, &self.random)?;
+            let Wait(wait) = active.fires(call, elapsed, self)?;
             Some(Firing {
                 rule: active.clone(),
                 wait,
@@ -182,9 +199,14 @@ impl Active {
     }
 
     /// `None` if it does not fire.
-    fn fires(&self, call: &Call<'_>, elapsed: Duration, random: &Random) -> Option<Wait> {
+    fn fires(&self, call: &Call<'_>, elapsed: Duration, faults: &Faults) -> Option<Wait> {
         let when = &self.rule.when;
         if !when.means(call, elapsed) {
+            return None;
+        }
+        // Each rule has ups and downs of its own.
+        let seed = faults.seed.wrapping_add(self.id.0);
+        if when.flap.is_some_and(|flap| !flap.is_bad(elapsed, seed)) {
             return None;
         }
         let number = self.matched.fetch_add(1, Ordering::Relaxed) + 1;
@@ -193,7 +215,7 @@ impl Active {
         }
         if when
             .probability
-            .is_some_and(|chance| random.fraction() >= chance.0)
+            .is_some_and(|chance| faults.random.fraction() >= chance.0)
         {
             return None;
         }

@@ -1,90 +1,142 @@
 //! A rule: when it is meant, and what it does. The fields are the keys of the YAML form.
 
 use indexmap::IndexMap;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::MethodName;
-use super::values::{Chance, Name, Nth, OneOrMany, Pattern, Span, Status, Text};
+use super::shortcut::{Challenge, TokenFault};
+use super::values::{Chance, Flap, Name, Nth, OneOrMany, Pattern, Span, Status, Text};
 use crate::protocol::Route;
 
 /// One rule of a fault script.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Rule {
     /// Shown in the journal and in reports.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
-    #[serde(default, rename = "match")]
+    #[serde(default, rename = "match", skip_serializing_if = "is_default")]
     pub(crate) when: Match,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) times: Option<u64>,
     pub(crate) action: Action,
 }
 
 /// When a rule is meant; what is not said does not matter.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Match {
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) host: Option<Pattern>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) route: Option<OneOrMany<Route>>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) method: Option<OneOrMany<MethodName>>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) repository: Option<Pattern>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) reference: Option<Pattern>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) client: Option<Pattern>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) path: Option<Pattern>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) ranged: Option<bool>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) authorized: Option<bool>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) nth: Option<Nth>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) probability: Option<Chance>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) from: Option<Span>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) until: Option<Span>,
+    /// Bad in some stretches of time, good in others, drawn from the run's seed.
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) flap: Option<Flap>,
 }
 
 /// What a rule does. With a status, a body or an error code the registry is not asked at all;
 /// otherwise its answer is changed on the way out.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Action {
     /// Waits before anything else.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) delay: Option<Span>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) status: Option<Status>,
     /// The error code of the envelope; follows from the status otherwise.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) code: Option<String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) message: Option<String>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) detail: Option<Value>,
     /// A body instead of the envelope; may be empty.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) body: Option<String>,
     /// A body of so many bytes.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) body_size: Option<u64>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) content_type: Option<Text>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) headers: IndexMap<Name, Text>,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) remove_headers: Vec<Name>,
+    /// 401 with a well-known kind of `WWW-Authenticate`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) challenge: Option<Challenge>,
     /// `WWW-Authenticate`, one header each.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) challenges: Option<Vec<Text>>,
     /// Seconds; counts down if a quota gave them.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) retry_after: Option<Span>,
-    /// 307 to an address; `{path}` stands for the path and query.
+    /// An answer of a token endpoint that has no token.
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) token: Option<TokenFault>,
+    /// 307 to an address, `loop` or `downgrade`; `{path}` stands for the path and query,
+    /// `{scheme}` and `{host}` for how and where the request came in.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) redirect: Option<String>,
     /// Ends the connection without an answer.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) end: Option<End>,
     /// Ends the body after so many bytes.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) cut_after: Option<u64>,
     /// How the cut ends it; closes by default.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) cut: End,
     /// Bytes a second.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) bandwidth: Option<u64>,
+    /// Waits before each byte.
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) pace: Option<Span>,
     /// Flips the byte at this offset (the last one if there are fewer).
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) corrupt: Option<u64>,
+    /// Keeps the first half of a JSON body, and announces that.
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) bad_json: bool,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) wrong_digest: bool,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) ignore_range: bool,
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) wrong_content_range: bool,
     /// Acts only on requests beyond so many in a window; 429 unless a status is given.
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) quota: Option<Quota>,
 }
 
 /// How a connection ends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum End {
     /// An orderly close (FIN).
@@ -97,7 +149,7 @@ pub enum End {
 }
 
 /// So many requests in a window of time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Quota {
     pub(crate) limit: u64,
@@ -108,7 +160,7 @@ pub struct Quota {
 }
 
 /// Whose requests a quota counts together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CountBy {
     /// Everybody's.
@@ -118,6 +170,11 @@ pub enum CountBy {
     Client,
     /// Those of one address.
     Address,
+}
+
+/// What is not said is not written either.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Quota {
@@ -260,6 +317,16 @@ impl Match {
     }
 }
 
+impl Match {
+    /// In some stretches of time and not in others, drawn from the run's seed: of stretches this
+    /// long, this share (0 to 1) is bad.
+    #[must_use]
+    pub fn flap(mut self, every: impl Into<Span>, share: f64) -> Self {
+        self.flap = Some(Flap::new(every, share));
+        self
+    }
+}
+
 impl Action {
     /// An answer with this status and the error envelope that goes with it.
     ///
@@ -350,7 +417,49 @@ impl Action {
         }
     }
 
-    /// Redirects (307); `{path}` stands for the path and query of the request.
+    /// Waits before each byte of a body.
+    pub fn pace(time: impl Into<Span>) -> Self {
+        Self {
+            pace: Some(time.into()),
+            ..Self::default()
+        }
+    }
+
+    /// Sends the first half of a JSON body.
+    pub fn bad_json() -> Self {
+        Self {
+            bad_json: true,
+            ..Self::default()
+        }
+    }
+
+    /// 401 with a well-known kind of challenge.
+    pub fn challenge(kind: Challenge) -> Self {
+        Self {
+            challenge: Some(kind),
+            ..Self::default()
+        }
+    }
+
+    /// An answer of a token endpoint that has no token.
+    pub fn token(fault: TokenFault) -> Self {
+        Self {
+            token: Some(fault),
+            ..Self::default()
+        }
+    }
+
+    /// A body of so many bytes.
+    pub fn body_size(bytes: u64) -> Self {
+        Self {
+            body_size: Some(bytes),
+            ..Self::default()
+        }
+    }
+
+    /// Redirects (307): to an address, in which `{path}` stands for the path and query of the
+    /// request, `{scheme}` and `{host}` for how and where it came in; `loop`: back to where it
+    /// came in; `downgrade`: to the same place over plain HTTP.
     pub fn redirect(address: impl Into<String>) -> Self {
         Self {
             redirect: Some(address.into()),

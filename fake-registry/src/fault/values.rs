@@ -6,11 +6,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
-use serde::Deserialize;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::MethodName;
 use crate::pattern::glob;
+use crate::random::derive;
 
 /// A span of time: `10s`, `250ms`, `1m30s`, `6h`, or a number of seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -85,7 +86,7 @@ impl<'de> Deserialize<'de> for Span {
 }
 
 /// A text in which `*` stands for anything.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(transparent)]
 pub struct Pattern(String);
 
@@ -301,6 +302,103 @@ impl<'de> Deserialize<'de> for Text {
         HeaderValue::from_str(&text).map(Self).map_err(|_| {
             de::Error::custom("a header value has no line breaks or control characters")
         })
+    }
+}
+
+/// Stretches of time of one length, of which a share is bad; which ones follows from the seed.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Flap {
+    every: Span,
+    share: Chance,
+}
+
+impl Flap {
+    pub(crate) fn new(every: impl Into<Span>, share: f64) -> Self {
+        Self {
+            every: every.into(),
+            share: Chance(share.clamp(0.0, 1.0)),
+        }
+    }
+
+    /// Whether the stretch at this time is a bad one.
+    pub(crate) fn is_bad(&self, elapsed: Duration, seed: u64) -> bool {
+        let stretch = elapsed.as_millis() / self.every.0.as_millis().max(1);
+        let lot = derive(seed, &format!("flap {stretch}"));
+        ((lot >> 11) as f64 / (1u64 << 53) as f64) < self.share.0
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let milliseconds = self.0.as_millis();
+        if milliseconds.is_multiple_of(1000) {
+            write!(f, "{}s", milliseconds / 1000)
+        } else {
+            write!(f, "{milliseconds}ms")
+        }
+    }
+}
+
+impl fmt::Display for Nth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::These(list) => write!(f, "{list:?}"),
+            Self::Range(first, None) => write!(f, "{first}.."),
+            Self::Range(first, Some(last)) => write!(f, "{first}..{last}"),
+            Self::Every(step) => write!(f, "every {step}"),
+        }
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Serialize for Nth {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::These(list) => list.serialize(serializer),
+            _ => serializer.collect_str(self),
+        }
+    }
+}
+
+impl<T: Serialize> Serialize for OneOrMany<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl Serialize for MethodName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.as_str())
+    }
+}
+
+impl Serialize for Status {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u16(self.0.as_u16())
+    }
+}
+
+impl Serialize for Chance {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.0)
+    }
+}
+
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.as_str())
+    }
+}
+
+impl Serialize for Text {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&String::from_utf8_lossy(self.0.as_bytes()))
     }
 }
 

@@ -2,10 +2,10 @@
 //!
 //! Works from the end of the path, because a repository name may hold any number of slashes.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The operations, of the registry and of the services around it; fault rules match on them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Route {

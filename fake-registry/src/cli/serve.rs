@@ -1,0 +1,151 @@
+//! `serve`: the registry on a TCP port and its control endpoint, until told to stop.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use fake_registry::{Builder, Control, FakeRegistry, Scheme, Script};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::args::{ControlAt, Serve};
+use super::{Failure, print, read};
+
+pub(super) async fn run(serve: Serve) -> Result<(), Failure> {
+    // Signals are caught from the start, so that one that comes early is not lost.
+    let mut stop = Stop::new();
+    let registry = build(&serve)?.build()?;
+    let scheme = if serve.tls {
+        Scheme::Https
+    } else {
+        Scheme::Http
+    };
+    let ca_file = if serve.tls {
+        Some(write_ca(&registry, serve.ca_file.clone())?)
+    } else {
+        None
+    };
+    let server = registry.listen_as(serve.listen, scheme).await?;
+    let control = control(&serve, &registry, server.address()).await?;
+    let mut text = format!("listening on {}\n", server.url());
+    if let Some(path) = &ca_file {
+        let _ = writeln!(text, "CA certificate in {}", path.display());
+    }
+    if let Some(control) = &control {
+        let _ = writeln!(text, "control at {}", control.url());
+    }
+    // Whoever started us may not want to know.
+    let _ = print(text.as_bytes());
+    tracing::info!(
+        address = %server.url(),
+        control = control.as_ref().map(Control::url),
+        "serving"
+    );
+    stop.asked().await;
+    tracing::info!("stopping");
+    if let Some(control) = &control {
+        control.set_ready(false);
+    }
+    tokio::select! {
+        biased;
+        () = server.shutdown() => Ok(()),
+        () = stop.asked() => {
+            let _ = writeln!(std::io::stderr(), "fake-registry: stopped at once");
+            #[expect(clippy::exit, reason = "a second interrupt means now")]
+            std::process::exit(130)
+        }
+    }
+}
+
+async fn control(
+    serve: &Serve,
+    registry: &FakeRegistry,
+    listening: SocketAddr,
+) -> Result<Option<Control>, Failure> {
+    let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    match serve.control {
+        Some(ControlAt::Nowhere) => Ok(None),
+        Some(ControlAt::At(at)) => Ok(Some(registry.control(at).await?)),
+        None if serve.listen.port() == 0 => Ok(Some(registry.control(loopback(0)).await?)),
+        None => {
+            let next = listening.port().checked_add(1).unwrap_or(0);
+            match registry.control(loopback(next)).await {
+                Ok(control) => Ok(Some(control)),
+                Err(error) => {
+                    tracing::warn!(%error, port = next, "the control port is taken");
+                    Ok(Some(registry.control(loopback(0)).await?))
+                }
+            }
+        }
+    }
+}
+
+fn build(serve: &Serve) -> Result<Builder, Failure> {
+    let mut builder = match &serve.config {
+        Some(path) => Builder::from_yaml(&read(path)?).map_err(|source| Failure::Yaml {
+            path: path.clone(),
+            source,
+        })?,
+        None => FakeRegistry::builder().any_host(&serve.host),
+    };
+    for line in &serve.images {
+        builder = builder.image(&serve.host, line);
+    }
+    if let Some(path) = &serve.faults {
+        let script = Script::from_yaml(&read(path)?).map_err(|source| Failure::Yaml {
+            path: path.clone(),
+            source,
+        })?;
+        builder = builder.faults(script);
+    }
+    if let Some(seed) = serve.seed {
+        builder = builder.seed(seed);
+    }
+    if let Some(limit) = serve.journal_limit {
+        builder = builder.journal_limit(limit);
+    }
+    Ok(builder)
+}
+
+fn write_ca(registry: &FakeRegistry, path: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    let path = path.unwrap_or_else(|| {
+        std::env::temp_dir().join(format!("fake-registry-{}-ca.pem", std::process::id()))
+    });
+    std::fs::write(&path, registry.ca_pem()).map_err(|source| Failure::Write {
+        path: path.clone(),
+        source,
+    })?;
+    Ok(path)
+}
+
+/// SIGINT and SIGTERM.
+struct Stop {
+    signals: Option<(Signal, Signal)>,
+}
+
+impl Stop {
+    fn new() -> Self {
+        let signals = (
+            signal(SignalKind::interrupt()),
+            signal(SignalKind::terminate()),
+        );
+        Self {
+            signals: match signals {
+                (Ok(interrupt), Ok(terminate)) => Some((interrupt, terminate)),
+                _ => None,
+            },
+        }
+    }
+
+    /// Ready at the next of them.
+    async fn asked(&mut self) {
+        let Some((interrupt, terminate)) = &mut self.signals else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            biased;
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    }
+}
