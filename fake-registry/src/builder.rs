@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::azure::state::State;
@@ -11,7 +12,7 @@ use crate::control::Metrics;
 use crate::core::{Core, Dates, Place};
 use crate::fault::{Faults, Script};
 use crate::host::{Flavour, HostSpec, Registry};
-use crate::image::{ImageLineError, ImageSpec};
+use crate::image::{ImageLineError, ImageSpec, SeedError};
 use crate::journal::{self, Journal};
 use crate::keys::Keys;
 use crate::random::Random;
@@ -30,10 +31,18 @@ pub struct Builder {
     seed: Option<u64>,
     hosts: Vec<HostSpec>,
     images: Vec<(String, String)>,
+    seeds: Vec<(String, Seed)>,
     any_host: Option<String>,
     azure: Option<Tenant>,
     faults: Script,
     journal_limit: Option<usize>,
+}
+
+/// Where images come from, if not from a description.
+#[derive(Clone, Debug)]
+enum Seed {
+    Layout { repository: String, path: PathBuf },
+    Archive(PathBuf),
 }
 
 /// A description that does not hold together.
@@ -73,6 +82,16 @@ pub enum BuildError {
         line: String,
         /// What the system says.
         source: std::io::Error,
+    },
+    /// Images that cannot be taken from a file or directory.
+    #[error("images of `{host}` from {}", path.display())]
+    Seed {
+        /// The registry they were for.
+        host: String,
+        /// The layout or archive.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: SeedError,
     },
     /// A registry of Azure that the tenant does not have.
     #[error("`{0}` is of the flavour of Azure, but no registry of the tenant")]
@@ -115,6 +134,25 @@ impl Builder {
         self
     }
 
+    /// Adds all images of an OCI image layout to a repository, as `FakeRegistry::seed_layout`.
+    #[must_use]
+    pub fn oci_layout(mut self, host: &str, repository: &str, path: impl Into<PathBuf>) -> Self {
+        let seed = Seed::Layout {
+            repository: repository.to_owned(),
+            path: path.into(),
+        };
+        self.seeds.push((host.to_ascii_lowercase(), seed));
+        self
+    }
+
+    /// Adds all images of an archive of `docker save`, as `FakeRegistry::seed_archive`.
+    #[must_use]
+    pub fn docker_archive(mut self, host: &str, path: impl Into<PathBuf>) -> Self {
+        let seed = Seed::Archive(path.into());
+        self.seeds.push((host.to_ascii_lowercase(), seed));
+        self
+    }
+
     /// Adds a tenant of Azure: its registries at their login servers, Resource Manager, Entra and
     /// the metadata service.
     #[must_use]
@@ -150,7 +188,9 @@ impl Builder {
         let mut places: BTreeMap<String, Place> = BTreeMap::new();
         let mut any_host = self.any_host;
         if self.hosts.is_empty() && any_host.is_none() && self.azure.is_none() {
-            let first = self.images.first().map(|(host, _)| host.as_str());
+            let images = self.images.iter().map(|(host, _)| host.as_str());
+            let seeds = self.seeds.iter().map(|(host, _)| host.as_str());
+            let first = images.chain(seeds).next();
             any_host = Some(first.unwrap_or("localhost").to_owned());
         }
         let state = self
@@ -164,7 +204,9 @@ impl Builder {
                 specs.push(HostSpec::new(&acr.login_server).flavour(Flavour::Acr));
             }
         }
-        for host in self.images.iter().map(|(host, _)| host).chain(&any_host) {
+        let seeded = self.seeds.iter().map(|(host, _)| host);
+        let named = self.images.iter().map(|(host, _)| host).chain(seeded);
+        for host in named.chain(&any_host) {
             if !specs.iter().any(|spec| spec.name == *host) {
                 specs.push(HostSpec::new(host.as_str()));
             }
@@ -240,6 +282,19 @@ impl Builder {
             registry
                 .put_image(&host, &spec)
                 .map_err(|source| BuildError::Write { host, line, source })?;
+        }
+        for (host, seed) in self.seeds {
+            let (path, outcome) = match seed {
+                Seed::Layout { repository, path } => {
+                    let outcome = registry.seed_layout(&host, &repository, &path);
+                    (path, outcome)
+                }
+                Seed::Archive(path) => {
+                    let outcome = registry.seed_archive(&host, &path);
+                    (path, outcome)
+                }
+            };
+            outcome.map_err(|source| BuildError::Seed { host, path, source })?;
         }
         Ok(registry)
     }

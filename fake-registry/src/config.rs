@@ -67,11 +67,23 @@ struct Host {
     #[serde(default)]
     directory: Option<PathBuf>,
     #[serde(default)]
+    layouts: Vec<LayoutAt>,
+    #[serde(default)]
+    archives: Vec<PathBuf>,
+    #[serde(default)]
     tls: TlsMode,
 }
 
 fn yes() -> bool {
     true
+}
+
+/// An OCI image layout and the repository that its images go to.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct LayoutAt {
+    repository: String,
+    path: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -134,6 +146,12 @@ impl Builder {
         for host in config.hosts {
             for line in &host.images {
                 builder = builder.image(&host.name, line);
+            }
+            for layout in host.layouts {
+                builder = builder.oci_layout(&host.name, &layout.repository, layout.path);
+            }
+            for path in host.archives {
+                builder = builder.docker_archive(&host.name, path);
             }
             let mut spec = HostSpec::new(host.name)
                 .deletes(host.deletes)

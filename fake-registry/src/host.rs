@@ -130,7 +130,8 @@ impl HostSpec {
 
     /// Keeps content in a directory, which is made where it is not there: for each repository an
     /// OCI image layout that other tools can read (`team/web:v1` is `oci:PATH/team+web:v1` to
-    /// skopeo). What is in it is served; one registry at a time has it open.
+    /// skopeo, which looks for images of OCI types only). What is in it is served; one registry at
+    /// a time has it open.
     #[must_use]
     pub fn directory(mut self, path: impl Into<PathBuf>) -> Self {
         self.directory = Some(path.into());

@@ -92,7 +92,7 @@ pub use fault::{
 };
 pub use flavour::PullLimit;
 pub use host::{Flavour, HostSpec};
-pub use image::{ImageLineError, ImageSpec};
+pub use image::{ImageLineError, ImageSpec, SeedError};
 pub use journal::{Authorization, Entry, Journal};
 pub use protocol::Route;
 pub use registry::{FakeRegistry, LookupError};

@@ -1,11 +1,12 @@
 //! The registry as its owner sees it: content, journal, certificates.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::builder::Builder;
 use crate::clock::Clock;
 use crate::core::{Core, Place};
-use crate::image::{ImageLineError, ImageSpec};
+use crate::image::{self, ImageLineError, ImageSpec, SeedError};
 use crate::journal::Journal;
 use crate::store::Failure;
 use crate::tls::TlsMode;
@@ -124,6 +125,27 @@ impl FakeRegistry {
             return Ok(None);
         };
         Ok(Some(registry.store.seed(spec)?.to_string()))
+    }
+
+    /// Puts all images of an OCI image layout into a repository, under the tags that they have
+    /// there (`latest` for a single one without); gives their references.
+    pub fn seed_layout(
+        &self,
+        host: &str,
+        repository: &str,
+        path: &Path,
+    ) -> Result<Vec<String>, SeedError> {
+        let registry = self.core.registry(host);
+        let registry = registry.ok_or_else(|| SeedError::Host(host.to_owned()))?;
+        image::seed_layout(&registry.store, repository, path)
+    }
+
+    /// Puts all images of an archive as `docker save` writes it in, under the names that they
+    /// have there but for the host; gives these.
+    pub fn seed_archive(&self, host: &str, path: &Path) -> Result<Vec<String>, SeedError> {
+        let registry = self.core.registry(host);
+        let registry = registry.ok_or_else(|| SeedError::Host(host.to_owned()))?;
+        image::seed_archive(&registry.store, path)
     }
 
     /// Removes a tag (`team/web:v1`), or a manifest with its tags (`team/web@sha256:…`).

@@ -23,6 +23,7 @@ use crate::digest::Digest;
 use crate::image::{Image, ImageSpec, media};
 use directory::Directory;
 pub use directory::StoreError;
+pub(crate) use directory::{REF_NAME, content_path, read_small};
 pub(crate) use draft::{Content, Draft, FilePart};
 
 pub(crate) const DOCKER_CONTENT_DIGEST: HeaderName =

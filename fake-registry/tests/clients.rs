@@ -267,6 +267,57 @@ async fn skopeo_logs_in_over_tls() {
 }
 
 #[tokio::test]
+async fn skopeo_syncs_inspects_and_deletes_over_tls() {
+    if !available("skopeo") {
+        return;
+    }
+    let home = TempDir::new().unwrap();
+    let start = |arguments: &[&str]| {
+        let program = Program::start(&[&["--tls"], arguments].concat());
+        let certificates = home.path().join(program.address.replace(':', "-"));
+        std::fs::create_dir_all(&certificates).unwrap();
+        let ca = program.ca.as_ref().unwrap();
+        std::fs::copy(ca, certificates.join("ca.crt")).unwrap();
+        std::fs::remove_file(ca).unwrap();
+        (program, certificates.display().to_string())
+    };
+    let line = |tag: &str| format!("team/web:{tag} linux/amd64,linux/arm64 1x16KiB");
+    let (one, two) = (line("v1"), line("v2"));
+    let (source, source_certificates) = start(&["--image", &one, "--image", &two]);
+    let (target, target_certificates) = start(&[]);
+    let run = |arguments: &[&str]| skopeo(home.path(), arguments);
+    run(&[
+        "sync",
+        "--all",
+        "--src=docker",
+        "--dest=docker",
+        &format!("--src-cert-dir={source_certificates}"),
+        &format!("--dest-cert-dir={target_certificates}"),
+        &format!("{}/team/web", source.address),
+        &format!("{}/copies", target.address),
+    ])
+    .unwrap();
+    let certificates = format!("--cert-dir={target_certificates}");
+    let image = |tag: &str| format!("docker://{}/copies/web:{tag}", target.address);
+    let raw = |certificates: &str, image: &str| {
+        let certificates = format!("--cert-dir={certificates}");
+        run(&["inspect", "--raw", &certificates, image]).unwrap()
+    };
+    for tag in ["v1", "v2"] {
+        let original = format!("docker://{}/team/web:{tag}", source.address);
+        let copied = raw(&target_certificates, &image(tag));
+        assert_eq!(copied, raw(&source_certificates, &original));
+    }
+    run(&["delete", &certificates, &image("v1")]).unwrap();
+    let tags = format!("docker://{}/copies/web", target.address);
+    let tags = run(&["list-tags", &certificates, &tags]).unwrap();
+    let tags: Value = serde_json::from_str(&tags).unwrap();
+    assert_eq!(tags["Tags"], json!(["v2"]));
+    let unknown = run(&["inspect", &image("v2")]).unwrap_err();
+    assert!(unknown.contains("x509"), "{unknown}");
+}
+
+#[tokio::test]
 async fn oci_client_pushes_and_pulls() {
     use oci_distribution::client::{ClientConfig, ClientProtocol, Config, ImageLayer};
     use oci_distribution::secrets::RegistryAuth;

@@ -6,6 +6,7 @@
 //! platforms. The same line always gives the same bytes.
 
 mod archive;
+mod source;
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,6 +16,8 @@ use serde_json::{Value, json};
 
 use crate::digest::Digest;
 use crate::names;
+pub use source::SeedError;
+pub(crate) use source::{archive as seed_archive, layout as seed_layout};
 
 /// No described image may be larger than this: descriptions are for tests, not for filling memory.
 const MAX_LAYER: u64 = 1 << 31;

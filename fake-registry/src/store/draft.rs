@@ -148,7 +148,7 @@ pub(crate) struct FilePart {
 }
 
 impl FilePart {
-    fn new(file: File, at: u64, left: u64) -> Self {
+    pub(crate) fn new(file: File, at: u64, left: u64) -> Self {
         Self { file, at, left }
     }
 
