@@ -13,6 +13,7 @@ use crate::cluster::{self, Target};
 use crate::evidence::{Evidence, Platform, Role, Seen};
 use crate::explain::explain;
 use crate::keyring::{Credential, Keyring};
+use crate::mirrors::Mirrors;
 use crate::probe::{self, NodeIdentity, Options};
 use crate::reference::{Host, Reference};
 use crate::report::{Answer, Gap, Report, Waiting};
@@ -56,6 +57,8 @@ pub struct Settings {
     pub credential: Option<Credential>,
     /// The platform to choose, when no node tells it.
     pub platform: Option<Platform>,
+    /// The mirrors that the runtime asks before the registry.
+    pub mirrors: Mirrors,
 }
 
 /// A pull that has run this long without an end or a failure counts as hanging.
@@ -429,7 +432,10 @@ fn plan(
     if let Some(credential) = &settings.credential {
         keyring.add_given(&reference.registry().to_string(), credential.clone());
     }
-    let mut options = Options::default();
+    let mut options = Options {
+        mirrors: settings.mirrors.clone(),
+        ..Options::default()
+    };
     if settings.plain_http {
         options.plain_http.insert(reference.endpoint());
     }

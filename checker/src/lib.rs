@@ -12,6 +12,7 @@ pub mod cluster;
 pub mod evidence;
 pub mod explain;
 pub mod keyring;
+pub mod mirrors;
 pub mod probe;
 pub mod reference;
 pub mod report;

@@ -16,6 +16,7 @@ Examples:
   pullcheck deployment api -n shop
   pullcheck pod api-5d9c-x2x4z -n shop --output json
   pullcheck image registry.example/team/web:v1
+  pullcheck image docker.io/library/alpine:3 --hosts-dir /etc/containerd/certs.d
   kubectl describe pod api-5d9c-x2x4z | pullcheck explain -
   pullcheck causes tag-not-found";
 
@@ -128,6 +129,12 @@ pub(super) struct Network {
     /// The DNS server to ask, ADDRESS[:PORT]; without it the system's.
     #[arg(long, value_name = "ADDRESS")]
     pub(super) dns: Option<String>,
+    /// The mirrors of containerd: its folder `certs.d`, as a node has it in /etc/containerd.
+    #[arg(long, value_name = "DIR")]
+    pub(super) hosts_dir: Option<PathBuf>,
+    /// The mirrors of CRI-O and podman: their `registries.conf`.
+    #[arg(long, value_name = "FILE", conflicts_with = "hosts_dir")]
+    pub(super) registries_conf: Option<PathBuf>,
     /// Speak plain HTTP with the registry; without it only with localhost, as containerd does.
     #[arg(long)]
     pub(super) plain_http: bool,

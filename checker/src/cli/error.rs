@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use miette::{Diagnostic, NamedSource, SourceSpan};
 
 use crate::cluster::ConnectError;
+use crate::mirrors::MirrorFileError;
 use crate::reference::ReferenceError;
 use crate::world::real::CaFileError;
 
@@ -39,6 +40,14 @@ pub(super) enum CliError {
     #[error("the authorities of --ca cannot be used")]
     #[diagnostic(code(pullcheck::ca))]
     Ca { source: CaFileError },
+    #[error("the mirrors cannot be read")]
+    #[diagnostic(
+        code(pullcheck::mirrors),
+        help(
+            "--hosts-dir takes containerd's certs.d, --registries-conf the file of CRI-O and podman"
+        )
+    )]
+    Mirrors { source: MirrorFileError },
     #[error("no cluster can be reached")]
     #[diagnostic(
         code(pullcheck::kubeconfig),

@@ -10,6 +10,7 @@ use super::error::CliError;
 use crate::check::{Request, Settings};
 use crate::evidence::Platform;
 use crate::keyring::{Credential, Secret};
+use crate::mirrors::{self, Mirrors};
 use crate::reference::Reference;
 use crate::world::real::{SystemClock, SystemNet, proxies_of_environment, read_ca_file};
 use crate::world::{Arm, FixedToken, Place, Trust, Vantage, World};
@@ -19,7 +20,7 @@ const SECRET_LIMIT: u64 = 64 * 1024;
 pub(super) fn image(target: &ImageTarget) -> Result<(World, Request, Settings), CliError> {
     let reference =
         Reference::parse(&target.reference).map_err(|error| CliError::reference(&error))?;
-    let mut settings = settings(&target.network);
+    let mut settings = settings(&target.network)?;
     settings.platform = target
         .platform
         .as_deref()
@@ -46,7 +47,7 @@ pub(super) async fn cluster(
     target: &ClusterTarget,
     request: impl FnOnce(String, String) -> Request,
 ) -> Result<(World, Request, Settings), CliError> {
-    let settings = settings(&target.network);
+    let settings = settings(&target.network)?;
     let mut world = world(&target.network)?;
     if let Some(arm) = arm(&target.azure)? {
         world = world.with_arm(arm);
@@ -64,11 +65,17 @@ pub(super) async fn cluster(
     ))
 }
 
-fn settings(network: &Network) -> Settings {
-    Settings {
+fn settings(network: &Network) -> Result<Settings, CliError> {
+    let mirrors = match (&network.hosts_dir, &network.registries_conf) {
+        (Some(folder), _) => mirrors::hosts_folder(folder),
+        (None, Some(file)) => mirrors::registries_conf(file),
+        (None, None) => Ok(Mirrors::default()),
+    };
+    Ok(Settings {
         plain_http: network.plain_http,
+        mirrors: mirrors.map_err(|source| CliError::Mirrors { source })?,
         ..Settings::default()
-    }
+    })
 }
 
 fn world(network: &Network) -> Result<World, CliError> {

@@ -4,6 +4,7 @@
 //! host and as which identity it was seen, when, and how long it took. A refusal is a fact like any other.
 //! Nothing in here is secret, and every text from outside is an excerpt.
 
+mod content;
 mod failure;
 mod seen;
 mod subject;
@@ -16,10 +17,11 @@ use serde::{Serialize, Serializer};
 use crate::stage::Stage;
 use crate::world::Vantage;
 
+pub use content::{BlobKind, ManifestKind, ManifestSeen, MirrorOutcome, Platform};
 pub use failure::{HttpFailure, TlsFailure};
 pub use seen::{
-    Access, AttemptEnd, BlobKind, Certificate, DeadAddress, KeyringMiss, ManifestKind,
-    ManifestSeen, Method, Platform, RateLimit, Refusal, RequestsPerPull, Scheme, Seen, WhyWithheld,
+    Access, AttemptEnd, Certificate, DeadAddress, KeyringMiss, Method, RateLimit, Refusal,
+    RequestsPerPull, Scheme, Seen, WhyWithheld,
 };
 pub use subject::{CredentialSource, Endpoint, Identity, Role};
 

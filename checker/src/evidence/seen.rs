@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::content::{BlobKind, ManifestSeen, MirrorOutcome, Platform};
 use super::failure::{HttpFailure, TlsFailure};
 use super::milliseconds;
 use super::subject::{CredentialSource, Identity};
@@ -366,6 +367,15 @@ pub enum Seen {
         got: u64,
     },
 
+    // Mirrors.
+    /// A mirror was asked, as a runtime asks it before the registry; the facts before say how it went.
+    MirrorTried {
+        /// What came of it.
+        outcome: MirrorOutcome,
+    },
+    /// The runtime's configuration forbids the registry: nothing is sent.
+    RegistryBlocked,
+
     // Summaries.
     /// How many requests one pull of this image sends.
     RequestsPerPull(RequestsPerPull),
@@ -522,94 +532,6 @@ impl fmt::Display for Method {
             Self::Post => "POST",
             Self::Connect => "CONNECT",
         })
-    }
-}
-
-/// A manifest or index as found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ManifestSeen {
-    /// The method that found it.
-    pub method: Method,
-    /// The tag or digest that was asked for.
-    pub target: Target,
-    /// Its digest: of the bytes after a GET, else as the registry announces it.
-    pub digest: Option<Digest>,
-    /// Its media type.
-    pub media_type: Excerpt,
-    /// Its size in bytes, if told.
-    pub size: Option<u64>,
-    /// What it is.
-    pub kind: ManifestKind,
-    /// Rate-limit headers that came with it.
-    pub rate_limit: Option<RateLimit>,
-}
-
-/// What a manifest is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ManifestKind {
-    /// A list of manifests by platform.
-    Index,
-    /// One image.
-    Image,
-    /// Not a container image: a chart, a signature, a bill of materials …
-    Artifact,
-    /// The old format that runtimes no longer take.
-    Schema1,
-    /// None of these.
-    Unknown,
-}
-
-/// What a blob is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum BlobKind {
-    /// The image configuration.
-    Config,
-    /// A layer.
-    Layer,
-}
-
-/// An operating system and an architecture.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Platform {
-    /// `linux`, `windows`.
-    pub os: Box<str>,
-    /// `amd64`, `arm64` …
-    pub architecture: Box<str>,
-    /// `v7`, `v8` …
-    pub variant: Option<Box<str>>,
-}
-
-impl Platform {
-    /// A platform without a variant.
-    pub fn new(os: &str, architecture: &str) -> Self {
-        Self {
-            os: os.into(),
-            architecture: architecture.into(),
-            variant: None,
-        }
-    }
-
-    /// `linux` and this architecture.
-    pub fn linux(architecture: &str) -> Self {
-        Self::new("linux", architecture)
-    }
-}
-
-impl fmt::Display for Platform {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)?;
-        match &self.variant {
-            Some(variant) => write!(f, "/{variant}"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Serialize for Platform {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
     }
 }
 

@@ -25,6 +25,17 @@ pub(super) struct Way<'a> {
     exchanges: u32,
 }
 
+impl Way<'_> {
+    /// As nobody; a mere question reads no content.
+    pub(super) const fn anonymous(part_of_pull: bool) -> Self {
+        Self {
+            credential: None,
+            part_of_pull,
+            exchanges: 0,
+        }
+    }
+}
+
 impl Session<'_> {
     /// Records what the keyring says about this image.
     pub(super) fn note_keyring(&mut self, lookup: &Lookup) {
@@ -131,7 +142,11 @@ impl Session<'_> {
     }
 
     /// What a pull does, up to the depth that is wanted; the last stage on success.
-    async fn pull(&mut self, way: &Way<'_>, challenge: &mut Option<Challenge>) -> Step<Stage> {
+    pub(super) async fn pull(
+        &mut self,
+        way: &Way<'_>,
+        challenge: &mut Option<Challenge>,
+    ) -> Step<Stage> {
         let Some(image) = self.manifest(way, challenge).await? else {
             return Ok(Stage::Manifest);
         };

@@ -152,10 +152,12 @@ impl Session<'_> {
         }
     }
 
-    /// containerd's rule: a local registry on a port of its own is tried with TLS unverified, then without.
+    /// containerd's rule: a local registry on a port of its own is tried with TLS unverified, then without; and
+    /// CRI-O's for what it calls insecure.
     fn is_lenient(&self) -> bool {
         let authority = self.base.authority();
-        authority.host().is_local() && authority.port().is_some_and(|port| port != 443)
+        self.plain_fallback
+            || (authority.host().is_local() && authority.port().is_some_and(|port| port != 443))
     }
 
     async fn connect_through(&mut self, proxy: &Proxy, role: Role, url: &Url) -> Step<Connection> {

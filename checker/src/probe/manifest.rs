@@ -12,7 +12,7 @@ use super::attempt::Way;
 use super::ping::challenge;
 use super::platform;
 use super::session::{Ask, Authorization, Reply, Session, Step, Stop};
-use crate::evidence::{ManifestKind, ManifestSeen, Method, Platform, Seen};
+use crate::evidence::{ManifestKind, ManifestSeen, Method, Platform, Role, Seen};
 use crate::reference::{Digest, Target};
 use crate::stage::Stage;
 use crate::wire::challenge::Challenge;
@@ -141,7 +141,8 @@ impl Session<'_> {
 
     async fn refused(&mut self, method: Method, target: &Target, reply: &Reply) -> Stop {
         self.note_refused(method, target, reply);
-        if reply.answer.status == StatusCode::NOT_FOUND {
+        // A mirror need not list tags: the registry behind it can.
+        if reply.answer.status == StatusCode::NOT_FOUND && self.role == Role::Registry {
             self.tags(target).await;
         }
         Stop(Stage::Manifest)

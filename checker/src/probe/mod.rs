@@ -11,6 +11,7 @@ mod blobs;
 mod connect;
 mod identity;
 mod manifest;
+mod mirror;
 mod options;
 mod ping;
 mod platform;
@@ -20,6 +21,7 @@ mod tests;
 
 use std::time::Duration;
 
+use mirror::Mirrored;
 use session::{Session, Stop};
 
 use crate::evidence::{AttemptEnd, Evidence, Seen};
@@ -41,13 +43,36 @@ pub async fn run(
     keyring: &Keyring,
     options: &Options,
 ) -> Evidence {
-    let mut session = Session::new(place, clock, reference, options);
+    let route = options.mirrors.route(reference);
+    let upstream = route.as_ref().and_then(|route| route.registry.as_ref());
+    let place = mirror::trusting(place, upstream.map_or(&[], |upstream| &upstream.trust));
+    let mut session = Session::new(&place, clock, reference, options);
+    if let Some(upstream) = upstream {
+        session.speak_as(upstream);
+    }
     let lookup = keyring.lookup(reference);
     session.note_keyring(&lookup);
     if lookup.malformed {
         // The kubelet gives up before it asks the runtime for anything.
         end(&mut session, Stage::Kubelet, false);
         return session.finish();
+    }
+    if let Some(route) = &route {
+        if route.blocked {
+            session.note(Stage::Policy, Duration::ZERO, Seen::RegistryBlocked);
+            end(&mut session, Stage::Policy, false);
+            return session.finish();
+        }
+        if options.depth > Depth::Ping {
+            match session.mirrors(route).await {
+                Mirrored::Whole => return session.finish(),
+                Mirrored::No(stage) if route.registry.is_none() => {
+                    end(&mut session, stage, false);
+                    return session.finish();
+                }
+                Mirrored::No(_) => {}
+            }
+        }
     }
     match session.ping().await {
         Err(Stop(stage)) => end(&mut session, stage, false),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::evidence::Platform;
+use crate::mirrors::Mirrors;
 use crate::reference::{Authority, Host};
 
 /// What to do, and what not. The default does what a pull from `linux/amd64` needs, short of downloading layers.
@@ -23,6 +24,8 @@ pub struct Options {
     pub node_identity: NodeIdentity,
     /// The longest time that is waited in all because servers ask for it (429 with `Retry-After`).
     pub patience: Duration,
+    /// The mirrors that the runtime asks before the registry.
+    pub mirrors: Mirrors,
     /// What `User-Agent` says.
     pub user_agent: Box<str>,
 }
@@ -37,6 +40,7 @@ impl Default for Options {
             allow_realm: Vec::new(),
             node_identity: NodeIdentity::Unused,
             patience: Duration::from_mins(1),
+            mirrors: Mirrors::default(),
             user_agent: concat!("pullcheck/", env!("CARGO_PKG_VERSION")).into(),
         }
     }

@@ -76,6 +76,12 @@ pub(super) struct Session<'a> {
     pub(super) role: Role,
     /// True if the runtime is told not to verify that host's certificate.
     pub(super) unverified: bool,
+    /// True if it is told to go on without TLS where TLS fails.
+    pub(super) plain_fallback: bool,
+    /// What stands in the place of `/v2` at that host.
+    pub(super) prefix: String,
+    /// The query that names the registry to a mirror.
+    pub(super) namespace: Option<String>,
     evidence: Evidence,
     pool: BTreeMap<Origin, Connection>,
     unreachable: BTreeMap<Origin, Stage>,
@@ -107,6 +113,9 @@ impl<'a> Session<'a> {
             base: Url::new(scheme, endpoint, "/v2/"),
             role: Role::Registry,
             unverified: false,
+            plain_fallback: false,
+            prefix: "/v2".to_owned(),
+            namespace: None,
             pool: BTreeMap::new(),
             unreachable: BTreeMap::new(),
             waited: Duration::ZERO,
@@ -116,6 +125,21 @@ impl<'a> Session<'a> {
 
     pub(super) fn finish(self) -> Evidence {
         self.evidence
+    }
+
+    /// Appends what another session saw.
+    pub(super) fn append(&mut self, other: Evidence) {
+        self.evidence.append(other);
+    }
+
+    /// A path of the API as the host at `base` knows it.
+    fn own_target(&self, target: &str) -> String {
+        let rest = target.strip_prefix("/v2").unwrap_or(target);
+        let joint = if rest.contains('?') { '&' } else { '?' };
+        match &self.namespace {
+            None => format!("{}{rest}", self.prefix),
+            Some(namespace) => format!("{}{rest}{joint}{namespace}", self.prefix),
+        }
     }
 
     /// `/v2/` of the registry, with the scheme that was found to work.
@@ -211,7 +235,7 @@ impl<'a> Session<'a> {
     /// Asks the registry, and follows where it sends to.
     pub(super) async fn ask(&mut self, ask: Ask<'_>) -> Step<Reply> {
         let started = Instant::now();
-        let mut url = self.base.with_target(&ask.target);
+        let mut url = self.base.with_target(&self.own_target(&ask.target));
         let mut role = self.role;
         for _ in 0..=MAX_REDIRECTS {
             let mut outgoing = self.outgoing(ask.method).header(ACCEPT, ask.accept);

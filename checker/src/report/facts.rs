@@ -1,6 +1,6 @@
 //! One line a fact.
 
-use crate::evidence::{Fact, Refusal, Role, Seen};
+use crate::evidence::{Fact, MirrorOutcome, Refusal, Role, Seen};
 
 /// How a fact ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +71,28 @@ pub(super) fn line(fact: &Fact) -> Option<(Mark, String)> {
                 ),
             )
         }
+        Seen::MirrorTried { outcome } => match outcome {
+            MirrorOutcome::Served => (Mark::Ok, format!("the mirror {host} serves the image")),
+            MirrorOutcome::Resolved => (
+                Mark::Ok,
+                format!("the mirror {host} knows the image and serves no content"),
+            ),
+            MirrorOutcome::Absent => (
+                Mark::Note,
+                format!("the mirror {host} does not have the image"),
+            ),
+            MirrorOutcome::Refused { stage } => (
+                Mark::Note,
+                format!("the mirror {host} wants a credential (at {stage}); none is given to it"),
+            ),
+            MirrorOutcome::Failed { stage } => {
+                (Mark::Fail, format!("the mirror {host} fails at {stage}"))
+            }
+        },
+        Seen::RegistryBlocked => (
+            Mark::Fail,
+            format!("the runtime's configuration blocks {host}"),
+        ),
         Seen::Proxied { to } => (Mark::Ok, format!("through the proxy {host} to {to}")),
         Seen::ProxyRefused {
             to, status, phrase, ..

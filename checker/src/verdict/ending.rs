@@ -85,6 +85,7 @@ fn is_failure(fact: &Fact, evidence: &Evidence) -> bool {
         | Seen::HttpFailed { .. }
         | Seen::ProxyRefused { .. }
         | Seen::ProxyUnsupported
+        | Seen::RegistryBlocked
         | Seen::RedirectRefused { .. }
         | Seen::ChallengeUnusable { .. }
         | Seen::CredentialWithheld { .. }

@@ -1,7 +1,7 @@
 //! What the kubelet's own words prove without a probe, and how they stand beside one.
 
 use super::ending::{addresses, from};
-use super::{Case, Draft, Settle, Told, ago, image, within};
+use super::{Case, Draft, Settle, Told, ago, image, mirror, within};
 use crate::cause::Cause;
 use crate::clue::Clue;
 use crate::evidence::{KeyringMiss, ManifestKind, Role, Seen};
@@ -123,6 +123,9 @@ fn after_the_pull(case: &Case<'_>) -> Draft {
 /// The probe from the deciding vantage passed.
 pub(super) fn passed(case: &Case<'_>, vantage: &Vantage) -> Draft {
     let mut draft = passed_as_told(case, vantage);
+    for note in mirror::notes(case, vantage) {
+        draft = draft.note(note);
+    }
     for fact in case.evidence.from(vantage) {
         if let Seen::Flapping { working, dead } = &fact.seen {
             let list: Vec<String> = dead

@@ -9,6 +9,7 @@ mod access;
 mod ending;
 mod image;
 mod kubelet;
+mod mirror;
 mod network;
 mod proxy;
 mod receipt;
@@ -245,6 +246,9 @@ fn deciding_vantage(case: &Case<'_>) -> Option<Vantage> {
 
 /// What a stop at one stage means; one file a family of stages.
 fn stopped(case: &Case<'_>, vantage: &Vantage, stop: &ending::Stop<'_>) -> Draft {
+    if let Some(draft) = mirror::decide(case, vantage, stop) {
+        return draft;
+    }
     let draft = match stop.stage {
         Stage::Dns | Stage::Tcp | Stage::Proxy | Stage::Tls => network::decide(case, vantage, stop),
         Stage::Ping | Stage::Auth | Stage::Token => network::unanswered(case, vantage, stop)

@@ -289,6 +289,18 @@ impl Trust {
     }
 }
 
+impl Trust {
+    /// The same, and these besides.
+    #[must_use]
+    pub fn with(&self, more: &[CertificateDer<'static>]) -> Self {
+        let mut trust = self.clone();
+        match &mut trust {
+            Self::Platform { extra: list } | Self::Roots(list) => list.extend_from_slice(more),
+        }
+        trust
+    }
+}
+
 impl Default for Trust {
     fn default() -> Self {
         Self::Platform { extra: Vec::new() }

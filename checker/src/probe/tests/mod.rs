@@ -2,6 +2,7 @@
 
 mod azure;
 mod image;
+mod mirror;
 mod net;
 mod network;
 mod proxy;

@@ -1,0 +1,141 @@
+//! Reading the files: a folder `certs.d`, or one `registries.conf`.
+
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use super::toml::MAX_FILE;
+use super::{ConfigError, HostsFile, Mirrors, RegistriesConf};
+use crate::world::real::{CaFileError, read_ca_file};
+
+/// No `certs.d` holds more folders.
+const MAX_FOLDERS: usize = 512;
+
+/// Why a configuration of mirrors cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum MirrorFileError {
+    /// It cannot be read.
+    #[error("`{}` cannot be read", path.display())]
+    Unreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is not what it should be.
+    #[error("`{}` cannot be used", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        source: ConfigError,
+    },
+    /// A file of certificates that it names cannot be used.
+    #[error("an authority that `{}` names cannot be used", path.display())]
+    Authority {
+        /// The file that names it.
+        path: PathBuf,
+        /// Why.
+        source: CaFileError,
+    },
+}
+
+/// Reads every `hosts.toml` below containerd's `certs.d`.
+pub fn hosts_folder(folder: &Path) -> Result<Mirrors, MirrorFileError> {
+    let unreadable = |path: &Path, source| MirrorFileError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    let entries = std::fs::read_dir(folder).map_err(|error| unreadable(folder, error))?;
+    let mut mirrors = Mirrors::default();
+    for entry in entries.take(MAX_FOLDERS) {
+        let entry = entry.map_err(|error| unreadable(folder, error))?;
+        let path = entry.path().join("hosts.toml");
+        let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
+            continue;
+        };
+        if !path.is_file() {
+            continue;
+        }
+        let text = text(&path)?;
+        let mut file = HostsFile::parse(&text).map_err(|source| MirrorFileError::Malformed {
+            path: path.clone(),
+            source,
+        })?;
+        let named: Vec<String> = file
+            .authority_files()
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+        for authority in named {
+            // A path that does not begin at the root is meant from the folder of the file.
+            let found = read_ca_file(&entry.path().join(&authority));
+            let found = found.map_err(|source| MirrorFileError::Authority {
+                path: path.clone(),
+                source,
+            })?;
+            file = file.with_authorities(&authority, &found);
+        }
+        mirrors = mirrors.with_folder(&name, file);
+    }
+    Ok(mirrors)
+}
+
+/// Reads a `registries.conf`.
+pub fn registries_conf(path: &Path) -> Result<Mirrors, MirrorFileError> {
+    let conf = RegistriesConf::parse(&text(path)?);
+    let conf = conf.map_err(|source| MirrorFileError::Malformed {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(Mirrors::default().with_registries(conf))
+}
+
+fn text(path: &Path) -> Result<String, MirrorFileError> {
+    let unreadable = |source| MirrorFileError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    // One byte more than is allowed, so that the parser sees that it is too much.
+    let read = file.take(MAX_FILE as u64 + 1).read_to_string(&mut text);
+    read.map_err(unreadable)?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_read_whole() {
+        let folder = std::env::temp_dir().join(format!("pullcheck-certs-{}", std::process::id()));
+        let inner = folder.join("r.example_5000_");
+        std::fs::create_dir_all(&inner).unwrap();
+        std::fs::create_dir_all(folder.join("empty")).unwrap();
+        std::fs::write(inner.join("hosts.toml"), "[host.\"https://m.example\"]\n").unwrap();
+        let mirrors = hosts_folder(&folder).unwrap();
+        let route = mirrors
+            .route(&"r.example:5000/a:1".parse().unwrap())
+            .unwrap();
+        assert_eq!(route.mirrors.len(), 1);
+        assert_eq!(mirrors.route(&"s.example/a:1".parse().unwrap()), None);
+        std::fs::write(inner.join("hosts.toml"), "ca = \"absent.pem\"\n").unwrap();
+        let error = hosts_folder(&folder).unwrap_err();
+        assert!(
+            matches!(error, MirrorFileError::Authority { .. }),
+            "{error}"
+        );
+        std::fs::write(inner.join("hosts.toml"), "\u{0}").unwrap();
+        let error = hosts_folder(&folder).unwrap_err();
+        assert!(
+            matches!(error, MirrorFileError::Malformed { .. }),
+            "{error}"
+        );
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(matches!(
+            hosts_folder(&folder),
+            Err(MirrorFileError::Unreadable { .. })
+        ));
+    }
+}

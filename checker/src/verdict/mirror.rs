@@ -1,0 +1,69 @@
+//! Hosts that a runtime asks before the registry: one that fails in front of a registry that is out of reach.
+//!
+//! A mirror that lacks an image does no harm. One that does not work is the cause where nothing stands behind
+//! it, or where the registry behind it cannot be reached from the node anyway, as in closed networks.
+
+use super::ending::{Stop, from, host, role};
+use super::{Case, Draft, Settle};
+use crate::cause::Cause;
+use crate::evidence::{MirrorOutcome, Role, Seen};
+use crate::stage::Stage;
+use crate::world::Vantage;
+
+/// Mirrors that do not work, with the stage at which each stops.
+fn broken<'a>(
+    case: &'a Case<'_>,
+    vantage: &'a Vantage,
+) -> impl DoubleEndedIterator<Item = (String, Stage)> + 'a {
+    case.evidence
+        .from(vantage)
+        .filter_map(|fact| match &fact.seen {
+            Seen::MirrorTried {
+                outcome: MirrorOutcome::Failed { stage },
+            } => Some((host(fact), *stage)),
+            _ => None,
+        })
+}
+
+pub(super) fn decide(case: &Case<'_>, vantage: &Vantage, stop: &Stop<'_>) -> Option<Draft> {
+    let seen_from = from(vantage);
+    if let Some(fact) = stop.fact
+        && matches!(fact.seen, Seen::RegistryBlocked)
+    {
+        let because = format!("the runtime's registries.conf blocks {}", host(fact));
+        let settle = vec![Settle::new("who set `blocked` for this registry, and why")];
+        return Some(Draft::open(Stage::Policy, Vec::new(), because, settle));
+    }
+    let (mirror, stage) = broken(case, vantage).next_back()?;
+    let alone = stop.fact.is_some_and(|fact| role(fact) == Role::Mirror);
+    let unreachable = matches!(
+        stop.stage,
+        Stage::Dns | Stage::Tcp | Stage::Proxy | Stage::Tls
+    );
+    if !alone && !unreachable {
+        return None;
+    }
+    let behind = if alone {
+        "and no host stands behind it".to_owned()
+    } else {
+        let registry = stop.fact.map_or_else(|| "the registry".into(), host);
+        format!(
+            "and {registry} behind it is out of reach, too ({})",
+            stop.stage
+        )
+    };
+    let because = format!("the mirror {mirror} fails {seen_from} (at {stage}), {behind}");
+    Some(Draft::proven(stage, Cause::MirrorBroken, because))
+}
+
+/// What is worth knowing though the pull works.
+pub(super) fn notes(case: &Case<'_>, vantage: &Vantage) -> Vec<String> {
+    broken(case, vantage)
+        .map(|(mirror, stage)| {
+            format!(
+                "the mirror {mirror} fails {} (at {stage}): every pull asks it first",
+                from(vantage)
+            )
+        })
+        .collect()
+}
