@@ -32,6 +32,7 @@ pub struct HostSpec {
     pub(crate) sparse: bool,
     pub(crate) max_blob: u64,
     pub(crate) min_chunk: u64,
+    pub(crate) max_unfinished: Option<u64>,
     pub(crate) directory: Option<PathBuf>,
     pub(crate) blob_host: Option<String>,
     pub(crate) tls: TlsMode,
@@ -71,6 +72,7 @@ impl HostSpec {
             sparse: false,
             max_blob: 2 << 30,
             min_chunk: 0,
+            max_unfinished: None,
             directory: None,
             blob_host: None,
             tls: TlsMode::default(),
@@ -117,6 +119,14 @@ impl HostSpec {
     #[must_use]
     pub fn max_blob(mut self, bytes: u64) -> Self {
         self.max_blob = bytes;
+        self
+    }
+
+    /// How many bytes all unfinished uploads may hold together; twice the largest blob by default.
+    /// The upload that was idle longest makes room, and where none can, the answer is 429.
+    #[must_use]
+    pub fn max_unfinished(mut self, bytes: u64) -> Self {
+        self.max_unfinished = Some(bytes);
         self
     }
 

@@ -257,3 +257,58 @@ async fn a_blob_ends_where_the_registry_says() {
     let path = format!("/v2/a/blobs/uploads/?digest={}", sha256(b"0123456789"));
     assert_eq!(client.ask("POST", &path, b"0123456789").await.status, 413);
 }
+
+#[tokio::test]
+async fn unfinished_uploads_have_a_limit_together() {
+    let client = with(|spec| spec.max_unfinished(10));
+    let start = || async {
+        let started = client.ask("POST", "/v2/a/blobs/uploads/", b"").await;
+        started.header("location").unwrap().to_owned()
+    };
+    let idle = start().await;
+    assert_eq!(client.ask("PATCH", &idle, b"012345").await.status, 202);
+    let (busy, empty) = (start().await, start().await);
+    assert_eq!(client.ask("PATCH", &busy, b"012345").await.status, 202);
+    assert_eq!(client.get(&idle).await.status, 404, "it made room");
+    assert_eq!(client.get(&empty).await.status, 204, "it has none to make");
+    let chunk = client.with("Content-Range", "6-11");
+    let over = chunk.ask("PATCH", &busy, b"6789ab").await;
+    assert_eq!(
+        (over.status, over.code().as_str()),
+        (429, "TOOMANYREQUESTS")
+    );
+    assert_eq!(client.get(&busy).await.header("range"), Some("0-5"));
+    let digest = sha256(b"012345");
+    let path = format!("{busy}?digest={digest}");
+    assert_eq!(client.ask("PUT", &path, b"").await.status, 201);
+    // What is finished, refused or cancelled holds nothing.
+    for _ in 0..3 {
+        let wrong = format!("/v2/a/blobs/uploads/?digest={digest}");
+        assert_eq!(client.ask("POST", &wrong, b"0123456789").await.status, 400);
+        let place = start().await;
+        assert_eq!(client.ask("PATCH", &place, b"0123456789").await.status, 202);
+        assert_eq!(client.ask("DELETE", &place, b"").await.status, 204);
+    }
+    push(&client, "a", &sha256(b"0123456789"), b"0123456789").await;
+}
+
+#[tokio::test]
+async fn manifests_that_are_deep_are_refused() {
+    let client = with(|spec| spec);
+    push(&client, "a", &sha256(b"{}"), b"{}").await;
+    let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
+    let bytes = String::from_utf8(bare(&json!({"x": 1}))).unwrap();
+    let bytes = bytes.replace("\"x\":1", &format!("\"x\":{deep}"));
+    assert!(bytes.contains("[[["));
+    let answer = put(
+        &client,
+        "/v2/a/manifests/v1",
+        OCI_MANIFEST,
+        bytes.as_bytes(),
+    )
+    .await;
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (400, "MANIFEST_INVALID")
+    );
+}

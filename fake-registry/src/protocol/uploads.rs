@@ -1,10 +1,11 @@
 //! Uploads: sessions that collect a blob and end in a checked digest.
 //!
 //! A chunk with `Content-Range` must continue where the last one ended and counts only if it
-//! arrives whole; a stream without one is kept as far as it came. Sessions are few, have a limit
-//! in size, and the one that was idle longest makes room.
+//! arrives whole; a stream without one is kept as far as it came. Sessions are few, have limits in
+//! size, each and together, and the one that was idle longest makes room.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ const MAX_SESSIONS: usize = 1024;
 #[derive(Default)]
 pub(crate) struct Uploads {
     slots: Mutex<BTreeMap<String, Slot>>,
+    /// Bytes in all drafts.
+    held: Arc<AtomicU64>,
 }
 
 struct Slot {
@@ -37,6 +40,27 @@ struct Session {
     hasher: Hasher,
     /// A chunk below the announced minimum came, so it must have been the last one.
     ended: bool,
+    lease: Lease,
+}
+
+/// The part of all unfinished bytes that one upload holds, given back with it.
+struct Lease {
+    held: Arc<AtomicU64>,
+    bytes: u64,
+}
+
+impl Lease {
+    fn set(&mut self, bytes: u64) {
+        self.held.fetch_add(bytes, Ordering::Relaxed);
+        self.held.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.set(0);
+    }
 }
 
 impl Uploads {
@@ -76,6 +100,36 @@ impl Uploads {
                 "the upload is in use by another request",
             )
         })
+    }
+
+    fn lease(&self) -> Lease {
+        Lease {
+            held: self.held.clone(),
+            bytes: 0,
+        }
+    }
+
+    /// Whether so many bytes more may be held, now or after others have made room.
+    fn make_room(&self, more: u64, limit: u64) -> bool {
+        let fits = || self.held.load(Ordering::Relaxed).saturating_add(more) <= limit;
+        while !fits() {
+            let gone = self.with(|slots| {
+                // Only the map has one that no request is at, and so an idle one holds bytes that
+                // come back here and now.
+                let idle = slots.iter().filter(|(_, slot)| {
+                    let holds = |session: &Session| session.lease.bytes > 0;
+                    Arc::strong_count(&slot.session) == 1
+                        && slot.session.try_lock().is_ok_and(|session| holds(&session))
+                });
+                let oldest = idle.min_by_key(|(_, slot)| slot.touched);
+                let id = oldest.map(|(id, _)| id.clone())?;
+                slots.remove(&id)
+            });
+            if gone.is_none() {
+                return false;
+            }
+        }
+        true
     }
 
     fn close(&self, id: &str) -> Option<()> {
@@ -122,6 +176,7 @@ pub(super) async fn start(ask: &Ask<'_>, body: Incoming) -> Outcome {
         data: draft.map_err(|error| storage_failed(&error))?,
         hasher: Hasher::new(algorithm),
         ended: false,
+        lease: ask.registry.uploads.lease(),
     };
     if let Some(digest) = wanted {
         receive(ask, &mut session, body).await?;
@@ -176,6 +231,7 @@ pub(super) async fn finish(ask: &Ask<'_>, body: Incoming) -> Outcome {
         data: std::mem::take(&mut session.data),
         hasher: std::mem::replace(&mut session.hasher, Hasher::new(wanted.algorithm())),
         ended: true,
+        lease: std::mem::replace(&mut session.lease, ask.registry.uploads.lease()),
     };
     drop(session);
     ask.registry.uploads.close(ask.target.reference);
@@ -230,6 +286,7 @@ async fn chunk(ask: &Ask<'_>, session: &mut Session, body: Incoming) -> Result<(
         .truncate(before)
         .map_err(|error| storage_failed(&error))?;
     session.hasher = hasher;
+    session.lease.set(before);
     outcome?;
     Err(Refusal::new(
         StatusCode::BAD_REQUEST,
@@ -269,6 +326,18 @@ async fn receive(
                         "the blob exceeds the limit of this registry",
                     ));
                 }
+                let spec = &ask.registry.spec;
+                let limit = spec
+                    .max_unfinished
+                    .unwrap_or(spec.max_blob.saturating_mul(2));
+                if !ask.registry.uploads.make_room(data.len() as u64, limit) {
+                    return Err(Refusal::new(
+                        StatusCode::TOO_MANY_REQUESTS,
+                        "TOOMANYREQUESTS",
+                        "unfinished uploads hold as much as they may",
+                    ));
+                }
+                session.lease.set(session.data.len() + data.len() as u64);
                 session
                     .data
                     .append(&data)
@@ -287,7 +356,12 @@ async fn receive(
 }
 
 async fn store(ask: &Ask<'_>, session: Session, wanted: Digest) -> Outcome {
-    let Session { data, hasher, .. } = session;
+    let Session {
+        data,
+        hasher,
+        lease,
+        ..
+    } = session;
     let found = if hasher.algorithm() == wanted.algorithm() {
         hasher.finish()
     } else {
@@ -301,6 +375,7 @@ async fn store(ask: &Ask<'_>, session: Session, wanted: Digest) -> Outcome {
     let repository = ask.target.repository.to_owned();
     let stored = commit(ask, move |store| store.put_blob(&repository, wanted, data));
     stored.await.map_err(|error| storage_failed(&error))?;
+    drop(lease);
     Ok(reply)
 }
 
