@@ -297,7 +297,7 @@ impl<B: Backend> Player<'_, B> {
                 }
                 Ok(images
                     .iter()
-                    .map(|(target, image)| format!("kubectl set image {target} *={image}"))
+                    .map(|(target, image)| format!("kubectl set image {target} '*={image}'"))
                     .collect::<Vec<_>>()
                     .join("; "))
             }
@@ -452,7 +452,7 @@ impl<B: Backend> Player<'_, B> {
             );
         }
         notes.done(format!(
-            "after {}: {running} pods run, {waiting} wait, at most {most} pulls of one pod",
+            "after {}: pods running {running}, waiting {waiting}; pulls of one pod, at most {most}",
             crate::text::length(observe.for_.get())
         ));
     }
@@ -582,6 +582,7 @@ fn request(ask: &Target) -> pullcheck::check::Request {
 
 fn describe(step: &Step) -> String {
     match step {
+        Step::AddNodes(nodes) if nodes.count == 1 => "a node joins".to_owned(),
         Step::AddNodes(nodes) => format!("{} nodes join", nodes.count),
         Step::Firewall(rule) => format!(
             "{}: packets to {}:{}: {:?}",
@@ -589,13 +590,18 @@ fn describe(step: &Step) -> String {
         )
         .to_lowercase(),
         Step::SetDns(dns) => format!("the name {}: {:?}", dns.name, dns.answer).to_lowercase(),
-        Step::RemoveRole(grant) => format!("{} loses {} at {:?}", grant.who, grant.role, grant.on),
-        Step::AssignRole(grant) => format!("{} gets {} at {:?}", grant.who, grant.role, grant.on),
+        Step::RemoveRole(grant) => format!("{} loses {} on {}", grant.who, grant.role, grant.on),
+        Step::AssignRole(grant) => format!("{} gets {} on {}", grant.who, grant.role, grant.on),
         Step::RegistryLoad(load) => format!(
             "another cluster now takes {} reads a minute from {}",
             load.requests_per_minute, load.registry
         ),
         Step::SetSku(change) => format!("{} becomes {:?}", change.registry, change.sku),
+        Step::RegistryNetwork(change) => match (&change.allow_only, change.public) {
+            (_, false) => format!("{} is closed to the public", change.registry),
+            (None, true) => format!("{} is open to everyone", change.registry),
+            (Some(only), true) => format!("{} lets in only {}", change.registry, only.join(", ")),
+        },
         Step::Push(tag) => format!("push {}/{}", tag.host, tag.image),
         Step::Untag(tag) => format!("delete {}/{}", tag.host, tag.image),
         other => format!("{other:?}"),

@@ -169,3 +169,31 @@ fn other_things_that_are_not_found() {
         passes(&twin, 1);
     }
 }
+
+/// A registry's own network rule answers, with 403: no packet is dropped, and no role is missing.
+#[test]
+fn a_network_rule_of_the_registry_is_neither_a_firewall_nor_a_role() {
+    let table = [
+        ("acr-firewall-ip", "allow-only: [20.1.2.3]"),
+        ("acr-private-only", "public: false"),
+    ];
+    for (id, rule) in table {
+        let twin = changed(
+            "missing-role",
+            &[
+                ("cause: acr-role-missing", &format!("cause: {id}")),
+                (
+                    "remove-role: { who: kubelet, role: AcrPull, on: registry/shopregistry }",
+                    &format!("registry-network: {{ registry: shopregistry, {rule} }}"),
+                ),
+                ("401 Unauthorized", "403 Forbidden"),
+                ("verdict: blocked, stage: token", "verdict: blocked"),
+                (
+                    "apply-remedy: az role assignment create",
+                    "registry-network: { registry: shopregistry }",
+                ),
+            ],
+        );
+        passes(&twin, 1);
+    }
+}

@@ -133,6 +133,11 @@ fn sentence(text: &str) -> String {
     out
 }
 
+/// Azure numbers every refusal; two that differ in nothing else are alike.
+fn without_correlation(words: &str) -> &str {
+    words.split(" CorrelationId:").next().unwrap_or(words)
+}
+
 fn pods(page: &mut Page, answer: &Answer) {
     if answer.waiting.is_empty() && answer.running == 0 {
         return;
@@ -220,8 +225,8 @@ fn evidence(page: &mut Page, answer: &Answer) {
         if Some(vantage) != deciding {
             let alike = found
                 .iter()
-                .map(|one| &one.words)
-                .eq(told.iter().map(|one| &one.words));
+                .map(|one| without_correlation(&one.words))
+                .eq(told.iter().map(|one| without_correlation(&one.words)));
             if alike {
                 page.line(&format!("  {place}: the same"));
                 continue;

@@ -102,9 +102,16 @@ impl Page {
     }
 
     fn wrapped(&mut self, indent: &str, text: &str) {
+        self.hanging(indent, indent, text);
+    }
+
+    /// Breaks at spaces only: an image name that is cut in two cannot be copied.
+    fn hanging(&mut self, first: &str, rest: &str, text: &str) {
         let options = textwrap::Options::new(self.width)
-            .initial_indent(indent)
-            .subsequent_indent(indent)
+            .initial_indent(first)
+            .subsequent_indent(rest)
+            .word_separator(textwrap::WordSeparator::AsciiSpace)
+            .word_splitter(textwrap::WordSplitter::NoHyphenation)
             .break_words(false);
         for line in textwrap::wrap(text, options) {
             self.line(&line);
@@ -290,14 +297,7 @@ impl Page {
             };
             let indent = format!("    {:<8} {:<11} {age:<22} ", write.type_, write.reason);
             let rest = " ".repeat(indent.chars().count());
-            let options = textwrap::Options::new(self.width)
-                .initial_indent(&indent)
-                .subsequent_indent(&rest)
-                .break_words(false);
-            let message = write.message.clone();
-            for line in textwrap::wrap(&message, options) {
-                self.line(&line);
-            }
+            self.hanging(&indent, &rest, &write.message);
         }
     }
 
@@ -315,10 +315,7 @@ impl Page {
         }
         let pulled = outcomes.values().filter(|(pulled, _)| *pulled).count();
         let waiting = outcomes.len() - pulled;
-        let line = format!(
-            "  the other {} pods: {pulled} pulled, {waiting} did not",
-            outcomes.len()
-        );
+        let line = format!("  other pods: {pulled} pulled, {waiting} did not");
         self.line("");
         self.line(&line);
     }

@@ -93,3 +93,13 @@ impl TryFrom<String> for RoleScope {
         }
     }
 }
+
+impl std::fmt::Display for RoleScope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Subscription => f.write_str("the subscription"),
+            Self::ResourceGroup(name) => write!(f, "resource group {name}"),
+            Self::Registry(name) => write!(f, "registry {name}"),
+        }
+    }
+}

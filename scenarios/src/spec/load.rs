@@ -309,6 +309,7 @@ impl Known<'_> {
                 check_identity(self.scenario, &load.who)
             }
             Step::SetSku(change) => check_registry(self.scenario, &change.registry),
+            Step::RegistryNetwork(change) => check_registry(self.scenario, &change.registry),
             Step::AddNodes(nodes) if nodes.count == 0 || nodes.count > 5_000 => {
                 Err("`count` must be between 1 and 5000".to_owned())
             }

@@ -19,8 +19,8 @@ pub use duration::Span;
 pub use load::{LoadError, MAX_FILE_BYTES, parse};
 pub(crate) use load::{nearest, objects};
 pub use step::{
-    AddNodes, ApplyRemedy, DnsAnswer, Firewall, FirewallAction, RegistryLoad, SetDns, SetSku, Step,
-    TagChange,
+    AddNodes, ApplyRemedy, DnsAnswer, Firewall, FirewallAction, RegistryLoad, RegistryNetwork,
+    SetDns, SetSku, Step, TagChange,
 };
 pub use target::{Target, TargetKind};
 

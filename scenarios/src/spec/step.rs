@@ -33,6 +33,8 @@ pub enum Step {
     RegistryLoad(RegistryLoad),
     /// Changes a registry's tier.
     SetSku(SetSku),
+    /// Changes who may reach a registry.
+    RegistryNetwork(RegistryNetwork),
     /// Adds a tag, by an image line as in `registries`.
     Push(TagChange),
     /// Removes a tag.
@@ -129,6 +131,24 @@ pub struct SetSku {
     pub registry: String,
     /// The new tier.
     pub sku: Sku,
+}
+
+/// Changes who may reach a registry.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RegistryNetwork {
+    /// The registry's name.
+    pub registry: String,
+    /// Whether it is reachable other than through private endpoints.
+    #[serde(default = "yes")]
+    pub public: bool,
+    /// The addresses and ranges that are let in; everyone where absent.
+    #[serde(default)]
+    pub allow_only: Option<Vec<String>>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// A tag that comes or goes.

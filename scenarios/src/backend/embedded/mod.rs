@@ -307,6 +307,7 @@ impl Backend for Embedded {
             Step::AssignRole(grant) => self.tenant()?.assign_role(&self.registry, grant),
             Step::RegistryLoad(load) => self.tenant()?.load(&self.registry, load),
             Step::SetSku(change) => Tenant::set_sku(&self.registry, change),
+            Step::RegistryNetwork(change) => Tenant::set_network(&self.registry, change),
             Step::Push(change) => self
                 .registry
                 .tag(&change.host, &change.image)

@@ -3,7 +3,7 @@
 use fake_registry::{AcrRegistry, AzureError, FakeRegistry, ManagedCluster, Principal, Scope};
 
 use crate::backend::StepError;
-use crate::spec::{Azure, RegistryLoad, RoleGrant, RoleScope, SetSku, Sku};
+use crate::spec::{Azure, RegistryLoad, RegistryNetwork, RoleGrant, RoleScope, SetSku, Sku};
 
 /// The user who is signed in at the workstation.
 const OPERATOR: &str = "operator";
@@ -100,6 +100,20 @@ impl Tenant {
         registry
             .azure()
             .set_sku(&change.registry, sku(change.sku))
+            .map_err(failed)
+    }
+
+    pub(super) fn set_network(
+        registry: &FakeRegistry,
+        change: &RegistryNetwork,
+    ) -> Result<(), StepError> {
+        let only: Option<Vec<&str>> = change
+            .allow_only
+            .as_ref()
+            .map(|list| list.iter().map(String::as_str).collect());
+        registry
+            .azure()
+            .set_network_rules(&change.registry, change.public, only.as_deref())
             .map_err(failed)
     }
 
