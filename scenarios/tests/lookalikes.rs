@@ -186,7 +186,10 @@ fn a_network_rule_of_the_registry_is_neither_a_firewall_nor_a_role() {
                     "remove-role: { who: kubelet, role: AcrPull, on: registry/shopregistry }",
                     &format!("registry-network: {{ registry: shopregistry, {rule} }}"),
                 ),
-                ("401 Unauthorized", "403 Forbidden"),
+                (
+                    "failed to fetch anonymous token\", \"401 Unauthorized",
+                    "unexpected status from HEAD request\", \"403 Forbidden",
+                ),
                 ("verdict: blocked, stage: token", "verdict: blocked"),
                 (
                     "apply-remedy: az role assignment create",
