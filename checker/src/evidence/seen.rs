@@ -103,6 +103,19 @@ pub enum Seen {
         /// The chain as served, as far as it was seen before the failure.
         chain: Vec<Certificate>,
     },
+    /// After a handshake that failed on something else than the certificate: which versions alone are taken.
+    TlsVersions {
+        /// `TLSv1.2`, `TLSv1.3`, both or none.
+        taken: Vec<Box<str>>,
+    },
+    /// After a certificate that is out of its dates here: the date by the server's own clock. Nothing secret was
+    /// sent to learn it.
+    ServerDate {
+        /// `Date` of its answer.
+        date: Timestamp,
+        /// True if every certificate of the chain is within its dates then.
+        valid_then: bool,
+    },
     /// The registry is spoken to without TLS, as the user or the runtime's rule for local hosts wants it.
     PlainHttp,
 

@@ -22,7 +22,7 @@ use crate::wire::{Excerpt, Url, UrlScheme, Verify};
 use crate::world::{BoxStream, DialError, Proxy, ProxyScheme};
 
 /// Streams to different addresses of one host, in order of preference, never empty.
-type Streams = Vec<(SocketAddr, BoxStream)>;
+pub(super) type Streams = Vec<(SocketAddr, BoxStream)>;
 
 impl Session<'_> {
     pub(super) async fn connect_once(&mut self, role: Role, url: &Url) -> Step<Connection> {
@@ -139,8 +139,15 @@ impl Session<'_> {
             let stream = first(streams)?;
             return self.speak(role, url, stream).await;
         }
-        let seen = Seen::TlsFailed { reason, chain };
-        self.note_about(Stage::Tls, Some(endpoint), took, seen);
+        let seen = Seen::TlsFailed {
+            reason: reason.clone(),
+            chain: chain.clone(),
+        };
+        self.note_about(Stage::Tls, Some(endpoint.clone()), took, seen);
+        if role == self.role {
+            self.second_look(url, &endpoint, addresses, &reason, &chain)
+                .await;
+        }
         Err(Stop(Stage::Tls))
     }
 
@@ -418,7 +425,7 @@ impl Session<'_> {
         Ok(streams)
     }
 
-    async fn dial_quietly(
+    pub(super) async fn dial_quietly(
         &self,
         port: u16,
         addresses: &[IpAddr],

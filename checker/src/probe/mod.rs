@@ -15,6 +15,7 @@ mod mirror;
 mod options;
 mod ping;
 mod platform;
+mod second_look;
 mod session;
 #[cfg(test)]
 mod tests;

@@ -123,6 +123,25 @@ pub(super) fn line(fact: &Fact) -> Option<(Mark, String)> {
             (Mark::Ok, format!("{version}{issuer}"))
         }
         Seen::TlsFailed { reason, .. } => (Mark::Fail, format!("{host}: {reason}")),
+        Seen::TlsVersions { taken } if taken.is_empty() => (
+            Mark::Note,
+            "neither TLSv1.2 nor TLSv1.3 alone is taken".into(),
+        ),
+        Seen::TlsVersions { taken } => (
+            Mark::Note,
+            format!("offered alone, {} is taken", taken.join(" and ")),
+        ),
+        Seen::ServerDate { date, valid_then } => (
+            Mark::Note,
+            format!(
+                "by the server's clock it is {date}, when the certificate is {}",
+                if *valid_then {
+                    "valid"
+                } else {
+                    "not valid either"
+                }
+            ),
+        ),
         Seen::PlainHttp => (Mark::Note, "plain HTTP, without TLS".into()),
         Seen::Pinged {
             status,

@@ -6,6 +6,7 @@
 //! seen on a node; facts about what a registry holds are the same from everywhere.
 
 mod access;
+mod dates;
 mod ending;
 mod image;
 mod kubelet;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::ending::{Stop, addresses, from, host, is_private, reached_from_elsewhere, role};
-use super::{Case, Draft, Settle, proxy};
+use super::{Case, Draft, Settle, dates, proxy};
 use crate::cause::Cause;
 use crate::evidence::{Certificate, Fact, HttpFailure, Role, Seen, TlsFailure};
 use crate::stage::Stage;
@@ -261,27 +261,8 @@ fn tls(
     let proven = |cause, because: String| Draft::proven(Stage::Tls, cause, because);
     let leaf = chain.first();
     match reason {
-        TlsFailure::Expired { not_after, now } => {
-            let end = not_after.map_or_else(String::new, |end| format!(" on {end}"));
-            proven(
-                Cause::TlsExpired,
-                format!("the certificate of {host} ended{end}; it is {now} {seen_from}"),
-            )
-        }
-        TlsFailure::NotYetValid { not_before, now } => {
-            let begin = not_before.map_or_else(String::new, |begin| format!(" on {begin}"));
-            let because =
-                format!("the certificate of {host} begins{begin}; it is {now} {seen_from}");
-            let settle = vec![Settle::by(
-                "the node's clock beside true time",
-                "timedatectl timesync-status",
-            )];
-            Draft::open(
-                Stage::Tls,
-                vec![Cause::ClockSkew, Cause::TlsExpired],
-                because,
-                settle,
-            )
+        TlsFailure::Expired { .. } | TlsFailure::NotYetValid { .. } => {
+            dates::decide(case, vantage, fact, reason)
         }
         TlsFailure::UnknownIssuer => unknown_issuer(case, vantage, fact, leaf),
         TlsFailure::NameMismatch => {
@@ -332,6 +313,17 @@ fn tls(
             let because = format!(
                 "{host} cut the connection {seen_from} in the TLS handshake, after {received} bytes"
             );
+            let taken = case
+                .evidence
+                .from(vantage)
+                .find_map(|other| match &other.seen {
+                    Seen::TlsVersions { taken } if other.endpoint == fact.endpoint => Some(taken),
+                    _ => None,
+                });
+            if let Some(taken) = taken.filter(|taken| !taken.is_empty()) {
+                let because = format!("{because}; offered alone, {} is taken", taken.join(" and "));
+                return proven(Cause::TlsVersionRefused, because);
+            }
             if matches!(reason, TlsFailure::Reset { .. }) {
                 return proven(Cause::TcpReset, because);
             }

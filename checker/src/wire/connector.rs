@@ -8,7 +8,7 @@ use futures::future::join_all;
 use tokio::time::{Instant, timeout};
 
 use super::http::Connection;
-use super::tls::{Handshake, Tls, Verify};
+use super::tls::{Handshake, Offer, Tls, Verify};
 use super::tunnel::{self, TunnelError};
 use super::{Url, UrlScheme};
 use crate::evidence::{Certificate, HttpFailure, TlsFailure};
@@ -200,8 +200,20 @@ impl<'a> Connector<'a> {
         verify: Verify,
         deadline: Duration,
     ) -> Result<Handshake, (TlsFailure, Vec<Certificate>)> {
+        self.handshake_offering(stream, host, (verify, Offer::Both), deadline)
+            .await
+    }
+
+    /// The same with one version alone.
+    pub(crate) async fn handshake_offering(
+        &self,
+        stream: BoxStream,
+        host: &Host,
+        how: (Verify, Offer),
+        deadline: Duration,
+    ) -> Result<Handshake, (TlsFailure, Vec<Certificate>)> {
         let tls = self.tls.get_or_init(|| Tls::new(&self.place.trust));
-        tls.handshake(stream, host, verify, deadline, self.clock.now())
+        tls.handshake(stream, host, how, deadline, self.clock.now())
             .await
     }
 }

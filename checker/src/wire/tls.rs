@@ -38,6 +38,14 @@ pub(crate) enum Verify {
     NotAtAll,
 }
 
+/// Which versions are offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offer {
+    Both,
+    Only12,
+    Only13,
+}
+
 /// Makes handshakes for one place.
 #[derive(Clone)]
 pub(crate) struct Tls {
@@ -65,7 +73,7 @@ impl Tls {
         &self,
         stream: BoxStream,
         host: &Host,
-        verify: Verify,
+        (verify, offer): (Verify, Offer),
         deadline: Duration,
         now: Timestamp,
     ) -> Result<Handshake, (TlsFailure, Vec<Certificate>)> {
@@ -93,7 +101,7 @@ impl Tls {
             chain: Mutex::default(),
         });
         let config = self
-            .config(recorder.clone(), now)
+            .config(recorder.clone(), offer, now)
             .map_err(|error| fail(&error.to_string()))?;
         let (stream, received) = Watched::new(stream);
         let outcome = timeout(
@@ -129,10 +137,27 @@ impl Tls {
         }
     }
 
-    fn config(&self, recorder: Arc<Recorder>, now: Timestamp) -> Result<ClientConfig, Error> {
+    fn config(
+        &self,
+        recorder: Arc<Recorder>,
+        offer: Offer,
+        now: Timestamp,
+    ) -> Result<ClientConfig, Error> {
         let time = Arc::new(Date(now));
-        let mut config = ClientConfig::builder_with_details(self.provider.clone(), time)
-            .with_safe_default_protocol_versions()?
+        let versions: &[&'static rustls::SupportedProtocolVersion] = match offer {
+            Offer::Both => rustls::DEFAULT_VERSIONS,
+            Offer::Only12 => &[&rustls::version::TLS12],
+            Offer::Only13 => &[&rustls::version::TLS13],
+        };
+        let mut provider = self.provider.clone();
+        if offer != Offer::Both {
+            // Else the greeting would name the suites of the version that is not offered.
+            Arc::make_mut(&mut provider)
+                .cipher_suites
+                .retain(|suite| versions.contains(&suite.version()));
+        }
+        let mut config = ClientConfig::builder_with_details(provider, time)
+            .with_protocol_versions(versions)?
             .dangerous()
             .with_custom_certificate_verifier(recorder)
             .with_no_client_auth();

@@ -6,6 +6,7 @@ mod mirror;
 mod net;
 mod network;
 mod proxy;
+mod second_look;
 mod sign_in;
 mod traps;
 
