@@ -6,6 +6,9 @@
 //!   - name: registry.example
 //!     auth: { kind: token, users: { ci: { password: secret, rights: ["*"] } }, anonymous: ["public/*:pull"] }
 //!     images: ["team/web:v1 linux/amd64,linux/arm64 2x1MiB"]
+//!     directory: ./content            # in memory without it
+//!     layouts: [{ repository: team/app, path: ./app }]   # OCI image layouts
+//!     archives: [./saved.tar]         # of `docker save`
 //! azure:
 //!   name: contoso
 //!   clusters: [{ name: aks1, resource-group: apps, nodes: [node-1] }]
@@ -219,6 +222,10 @@ hosts:
     auth: { kind: token, users: { ci: { password: x, rights: ['*'] } }, anonymous: ['public/*:pull'], expires-in: 2m }
     images: ['team/web:v1 1x1KiB']
     deletes: false
+    directory: ./content
+    min-chunk: 1024
+    layouts: [{ repository: team/app, path: ./app }]
+    archives: [./saved.tar]
 faults:
   - action: { status: 503 }
 ";

@@ -72,7 +72,15 @@ pub(super) struct Directory {
     /// One change at a time; who reads does not wait for it.
     turn: Mutex<()>,
     /// Held as long as this lives; the system lets go of it when the process is killed.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // Not left to closing the file: a child that this process is about to start, for whatever
+        // purpose, has it open too for a moment.
+        let _ = self.lock.unlock();
+    }
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> StoreError + '_ {
@@ -94,6 +102,12 @@ impl Directory {
             fs::TryLockError::WouldBlock => StoreError::InUse(root.to_owned()),
             fs::TryLockError::Error(source) => at(&path)(source),
         })?;
+        let directory = Self {
+            root: root.to_owned(),
+            serial: AtomicU64::new(0),
+            turn: Mutex::new(()),
+            lock,
+        };
         let drafts = root.join(".drafts");
         if drafts.exists() {
             fs::remove_dir_all(&drafts).map_err(at(&drafts))?;
@@ -108,12 +122,6 @@ impl Directory {
                 repositories.insert(name.into(), read_repository(&entry.path())?);
             }
         }
-        let directory = Self {
-            root: root.to_owned(),
-            serial: AtomicU64::new(0),
-            turn: Mutex::new(()),
-            _lock: lock,
-        };
         Ok((directory, repositories))
     }
 
