@@ -1,6 +1,7 @@
 //! The project's own commands. `cargo xtask scenario bad-tag` is the main one.
 
 mod bench;
+mod image;
 mod kind;
 mod readme;
 mod scenario;
@@ -29,6 +30,8 @@ enum Task {
     /// Comparisons with other people's programs, side by side
     #[command(subcommand)]
     Bench(bench::Arguments),
+    /// Builds the container image of fake-registry
+    Image(image::Arguments),
     /// A real cluster, made from Debian packages alone
     #[command(subcommand)]
     Kind(kind::KindCommand),
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
     match Arguments::parse().task {
         Task::Scenario(arguments) => scenario::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Image(arguments) => image::run(&arguments),
         Task::Kind(command) => kind::run(&command),
         Task::Tidy(arguments) => tidy::run(&arguments),
     }
