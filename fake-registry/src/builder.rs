@@ -10,6 +10,7 @@ use crate::azure::{Azure, AzureError, Tenant};
 use crate::clock::Clock;
 use crate::control::Metrics;
 use crate::core::{Core, Dates, Place};
+use crate::expect::{Expectation, Expectations};
 use crate::fault::{Faults, Script};
 use crate::host::{Flavour, HostSpec, Registry};
 use crate::image::{ImageLineError, ImageSpec, SeedError};
@@ -36,6 +37,7 @@ pub struct Builder {
     azure: Option<Tenant>,
     faults: Script,
     journal_limit: Option<usize>,
+    expectations: Vec<Expectation>,
 }
 
 /// Where images come from, if not from a description.
@@ -168,6 +170,13 @@ impl Builder {
         self
     }
 
+    /// What clients are to do; verified when the server is dropped.
+    #[must_use]
+    pub fn expect(mut self, expectation: Expectation) -> Self {
+        self.expectations.push(expectation);
+        self
+    }
+
     /// The registry that answers to every `Host` that nobody else has.
     #[must_use]
     pub fn any_host(mut self, host: &str) -> Self {
@@ -268,6 +277,7 @@ impl Builder {
             fallback,
             azure: state.map(Azure::new),
             faults: Faults::new(self.faults, self.seed.unwrap_or_default()),
+            expectations: Expectations::new(self.expectations),
         };
         for (host, mode) in modes {
             core.tls.set_mode(&host, mode);

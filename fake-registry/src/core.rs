@@ -19,6 +19,7 @@ use crate::azure::state::Acr;
 use crate::azure::{self, Azure};
 use crate::clock::Clock;
 use crate::control::Metrics;
+use crate::expect::Expectations;
 use crate::fault::apply::throttled;
 use crate::fault::{End, Faults, Firing};
 use crate::flavour::voice;
@@ -48,6 +49,7 @@ pub(crate) struct Core {
     pub(crate) fallback: Option<Place>,
     pub(crate) azure: Option<Azure>,
     pub(crate) faults: Faults,
+    pub(crate) expectations: Expectations,
 }
 
 /// Who answers for a host.
@@ -122,7 +124,9 @@ impl Core {
         };
         let number = self.journal.record(self.entry(&call));
         let under_way = self.metrics.arrive(call.target.route);
-        let mut reply = match self.faults.decide(&call, self.clock.elapsed()) {
+        let elapsed = self.clock.elapsed();
+        self.expectations.see(&call, elapsed);
+        let mut reply = match self.faults.decide(&call, elapsed) {
             None => self.answer(place, &call, body).await,
             Some(firing) => {
                 self.journal

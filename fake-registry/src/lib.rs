@@ -61,6 +61,7 @@ mod config;
 mod control;
 mod core;
 mod digest;
+mod expect;
 mod fault;
 mod flavour;
 mod host;
@@ -86,6 +87,7 @@ pub use azure::{
 pub use builder::{BuildError, Builder};
 pub use clock::Clock;
 pub use control::Control;
+pub use expect::{Expectation, ExpectationGuard, Times, Unmet};
 pub use fault::{
     Action, Challenge, CountBy, End, FaultHandle, FaultKey, KeyKind, Match, Nth, OneOrMany,
     Pattern, Quota, Rule, RuleId, RuleReport, Script, ScriptError, Span, TokenFault, fault_table,

@@ -316,7 +316,8 @@ async fn accept_all(
     let _ = tokio::time::timeout(GRACE, all_done).await;
 }
 
-/// A registry on a TCP port; dropping it closes the port and every connection.
+/// A registry on a TCP port; dropping it closes the port and every connection, and panics if
+/// clients did not do what was expected of them.
 pub struct Server {
     registry: FakeRegistry,
     address: SocketAddr,
@@ -373,5 +374,6 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.task.abort();
+        crate::expect::complain(self.registry.verify());
     }
 }

@@ -221,13 +221,15 @@ fn halve(reply: &mut Reply) {
     if !is_json {
         return;
     }
-    let half = match reply.body() {
-        Body::Bytes(bytes) => bytes.slice(..bytes.len() / 2),
+    let half = reply.body().len() / 2;
+    match reply.body_mut() {
+        Body::Bytes(bytes) => bytes.truncate(half as usize),
+        Body::File(part) => part.shorten(half),
         _ => return,
-    };
-    let headers = reply.headers_mut();
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(half.len()));
-    *reply.body_mut() = Body::Bytes(half);
+    }
+    reply
+        .headers_mut()
+        .insert(header::CONTENT_LENGTH, HeaderValue::from(half));
 }
 
 /// Code and message that go with a status.

@@ -254,7 +254,7 @@ impl Active {
 
 impl Match {
     /// Whether a rule is meant for a request, counters aside.
-    fn means(&self, call: &Call<'_>, elapsed: Duration) -> bool {
+    pub(crate) fn means(&self, call: &Call<'_>, elapsed: Duration) -> bool {
         let fits = |pattern: &Option<Pattern>, text: &str| {
             pattern.as_ref().is_none_or(|pattern| pattern.matches(text))
         };

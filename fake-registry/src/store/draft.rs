@@ -156,6 +156,11 @@ impl FilePart {
         self.left
     }
 
+    /// Ends it earlier.
+    pub(crate) fn shorten(&mut self, left: u64) {
+        self.left = self.left.min(left);
+    }
+
     /// The next piece; an error where the file is shorter than it was.
     pub(crate) fn next(&mut self) -> io::Result<Option<Bytes>> {
         if self.left == 0 {
