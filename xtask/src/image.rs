@@ -5,7 +5,6 @@
 //! the same as one tar that old versions of `docker load` take too. Same input, same bytes: names
 //! are in order and no time is written down.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -401,7 +400,7 @@ fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(folder)
         .into_iter()
         .flatten()
-        .filter_map(|entry| Some(OsStr::to_string_lossy(&entry.ok()?.file_name()).into_owned()))
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
         .collect();
     names.sort();
     names
