@@ -71,6 +71,7 @@ mod keys;
 mod message;
 mod names;
 mod pattern;
+mod positioned;
 mod protocol;
 mod random;
 mod registry;

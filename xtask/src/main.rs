@@ -2,6 +2,7 @@
 
 mod bench;
 mod image;
+#[cfg(unix)]
 mod kind;
 mod readme;
 mod scenario;
@@ -32,6 +33,7 @@ enum Task {
     Bench(bench::Arguments),
     /// Builds the container image of fake-registry
     Image(image::Arguments),
+    #[cfg(unix)]
     /// A real cluster, made from Debian packages alone
     #[command(subcommand)]
     Kind(kind::KindCommand),
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Task::Scenario(arguments) => scenario::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Image(arguments) => image::run(&arguments),
+        #[cfg(unix)]
         Task::Kind(command) => kind::run(&command),
         Task::Tidy(arguments) => tidy::run(&arguments),
     }

@@ -7,6 +7,7 @@
 mod args;
 mod client;
 mod serve;
+mod stop;
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};

@@ -6,9 +6,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use fake_registry::{Builder, Control, FakeRegistry, Scheme, Script};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::args::{ControlAt, Serve};
+use super::stop::Stop;
 use super::{Failure, print, read};
 
 pub(super) async fn run(serve: Serve) -> Result<(), Failure> {
@@ -116,36 +116,4 @@ fn write_ca(registry: &FakeRegistry, path: Option<PathBuf>) -> Result<PathBuf, F
         source,
     })?;
     Ok(path)
-}
-
-/// SIGINT and SIGTERM.
-struct Stop {
-    signals: Option<(Signal, Signal)>,
-}
-
-impl Stop {
-    fn new() -> Self {
-        let signals = (
-            signal(SignalKind::interrupt()),
-            signal(SignalKind::terminate()),
-        );
-        Self {
-            signals: match signals {
-                (Ok(interrupt), Ok(terminate)) => Some((interrupt, terminate)),
-                _ => None,
-            },
-        }
-    }
-
-    /// Ready at the next of them.
-    async fn asked(&mut self) {
-        let Some((interrupt, terminate)) = &mut self.signals else {
-            return std::future::pending().await;
-        };
-        tokio::select! {
-            biased;
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    }
 }

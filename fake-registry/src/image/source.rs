@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -18,6 +17,7 @@ use serde_json::{Value, json};
 use super::media;
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::names;
+use crate::positioned;
 use crate::protocol::MAX_MANIFEST;
 use crate::store::{Draft, FilePart, Manifest, REF_NAME, Store, content_path, read_small};
 
@@ -379,7 +379,10 @@ impl<'a> Archive<'a> {
             return read(Path::new(name), Err(io::ErrorKind::FileTooLarge.into()));
         }
         let mut bytes = vec![0; length as usize];
-        read(self.path, self.file.read_exact_at(&mut bytes, at))?;
+        read(
+            self.path,
+            positioned::read_exact_at(&self.file, &mut bytes, at),
+        )?;
         Ok(Bytes::from(bytes))
     }
 
@@ -407,7 +410,7 @@ impl<'a> Archive<'a> {
             let mut magic = [0; 4];
             let count = magic.len().min(length as usize);
             if let Some(magic) = magic.get_mut(..count) {
-                read(self.path, self.file.read_exact_at(magic, at))?;
+                read(self.path, positioned::read_exact_at(&self.file, magic, at))?;
             }
             let media_type = match magic {
                 [0x1f, 0x8b, ..] => media::DOCKER_LAYER,

@@ -254,11 +254,19 @@ fn make_parent(target: &Path) -> io::Result<()> {
 }
 
 /// A name in a directory is safe once the directory is synced.
+#[cfg(unix)]
 fn sync_parent(target: &Path) -> io::Result<()> {
     match target.parent() {
         Some(parent) => File::open(parent)?.sync_all(),
         None => Ok(()),
     }
+}
+
+/// Windows opens no directory as a file, and syncs names with its journal.
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the shape that it has on Unix")]
+fn sync_parent(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 fn describe(manifest: &Arc<Manifest>) -> Value {

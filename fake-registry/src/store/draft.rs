@@ -6,13 +6,13 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use bytes::{Bytes, BytesMut};
 
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::message::Body;
+use crate::positioned;
 
 /// A file goes out in pieces of at most so many bytes.
 const PIECE: u64 = 128 << 10;
@@ -97,7 +97,7 @@ impl DraftFile {
     }
 
     pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(bytes, self.length)?;
+        positioned::write_all_at(&self.file, bytes, self.length)?;
         self.length += bytes.len() as u64;
         Ok(())
     }
@@ -167,7 +167,7 @@ impl FilePart {
             return Ok(None);
         }
         let mut piece = BytesMut::zeroed(self.left.min(PIECE) as usize);
-        let count = self.file.read_at(&mut piece, self.at)?;
+        let count = positioned::read_at(&self.file, &mut piece, self.at)?;
         if count == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
