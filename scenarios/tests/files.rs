@@ -104,3 +104,25 @@ fn a_huge_file_is_refused_unread() {
     let error = spec::parse("huge", &"#".repeat(spec::MAX_FILE_BYTES + 1)).unwrap_err();
     assert!(error.to_string().contains("at most"), "{error}");
 }
+
+/// What only the tenant can know is found when the world is made, and fails the scenario.
+#[test]
+fn a_role_that_does_not_exist_fails_the_first_act() {
+    let wrong = common::changed(
+        "missing-role",
+        &[(
+            "role: AcrPull, on: resource-group",
+            "role: AcrPul, on: resource-group",
+        )],
+    );
+    let play = pull_scenarios::play_embedded(&wrong, 1);
+    assert_eq!(
+        play.ending,
+        pull_scenarios::Ending::Failed(pull_scenarios::Act::Healthy)
+    );
+    assert!(
+        common::story(&play).contains("AcrPul"),
+        "{}",
+        common::story(&play)
+    );
+}

@@ -91,15 +91,23 @@ fn try_run(arguments: &Arguments) -> io::Result<ExitCode> {
         write!(io::stdout(), "{}", introduction(&catalogue))?;
         return Ok(ExitCode::from(NOTHING_PLAYED));
     }
-    let chosen = match choose(arguments, &catalogue) {
-        Ok(chosen) => chosen,
+    let scenarios = match choose(arguments, &catalogue) {
+        Ok(scenarios) => scenarios,
         Err(code) => return Ok(code),
     };
-    let Some(plays) = play_all(chosen, arguments) else {
+    let total = scenarios.len();
+    let Some(plays) = play_all(scenarios, arguments) else {
         eprintln!("interrupted");
         return Ok(ExitCode::from(INTERRUPTED));
     };
-    print(&plays, arguments)
+    let code = print(&plays, arguments)?;
+    if plays.len() < total {
+        // The panic itself has been printed by its thread.
+        let missing = total - plays.len();
+        eprintln!("error: a play panicked; {missing} of {total} did not come to an end");
+        return Ok(ExitCode::from(NOT_AS_EXPECTED));
+    }
+    Ok(code)
 }
 
 fn refuse(error: Box<LoadError>) -> ExitCode {

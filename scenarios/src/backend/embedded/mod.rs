@@ -28,7 +28,7 @@ use self::place::{Date, Place};
 use self::tenant::Tenant;
 use super::{Attempt, Backend, StepError};
 use crate::observer::Seconds;
-use crate::play::{Ending, NAMESPACE, Play};
+use crate::play::{Act, ActPlayed, Ending, Mismatch, NAMESPACE, Play};
 use crate::remedy::Command;
 use crate::spec::{Access, DnsAnswer, FirewallAction, Scenario, Step};
 
@@ -53,12 +53,25 @@ pub(crate) fn play(scenario: &Scenario, seed: u64) -> Play {
     })
 }
 
+/// The world that the file describes cannot be made: the first act fails before it begins.
 fn cannot(scenario: &Scenario, seed: u64, reason: &str) -> Play {
+    let healthy = ActPlayed {
+        act: Act::Healthy,
+        passed: false,
+        from: Seconds::default(),
+        to: Seconds::default(),
+        notes: Vec::new(),
+        mismatches: vec![Mismatch {
+            what: "the world that the file describes".to_owned(),
+            expected: "made".to_owned(),
+            seen: reason.to_owned(),
+        }],
+    };
     Play {
         scenario: scenario.clone(),
         seed,
-        ending: Ending::Skipped(reason.to_owned()),
-        acts: Vec::new(),
+        ending: Ending::Failed(Act::Healthy),
+        acts: vec![healthy],
         attempts: Vec::new(),
         statuses: Vec::new(),
         events: Vec::new(),
