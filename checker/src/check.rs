@@ -161,8 +161,14 @@ async fn in_cluster(
         };
     };
     let symptoms = cluster::read(client, target).await;
-    let gaps: Vec<Gap> = symptoms.gaps.iter().map(gap).collect();
+    let mut gaps: Vec<Gap> = symptoms.gaps.iter().map(gap).collect();
     let groups = groups(&symptoms, at);
+    if let Some(more) = groups.len().checked_sub(IMAGES).filter(|more| *more > 0) {
+        gaps.push(Gap {
+            what: format!("{more} more images were not looked at; ask for their pods one by one"),
+            ask: None,
+        });
+    }
     let mut asked: BTreeMap<String, AzureFacts> = BTreeMap::new();
     let mut answers = Vec::new();
     for group in groups.iter().take(IMAGES) {

@@ -402,16 +402,14 @@ impl<B: Backend> Player<'_, B> {
 
     async fn observe(&self, notes: &mut Notes) {
         let observe = &self.scenario.acts.observe;
-        let before = self.observer.record().0.len();
         self.backend.sleep(observe.for_.get()).await;
         let (statuses, events) = self.observer.record();
         let expect = &observe.expect;
 
-        let since = statuses
-            .get(before.min(statuses.len())..)
-            .unwrap_or_default();
-        // What the break itself already showed counts as well: a fast pull fails before the act.
-        let shown = since.iter().chain(statuses.iter());
+        // What the break itself already showed counts as well: a fast pull fails before this act.
+        let broken = self.acts.iter().find(|played| played.act == Act::Break);
+        let broken = broken.map_or(Seconds::default(), |played| played.from);
+        let shown = statuses.iter().filter(|change| change.at >= broken);
         let mut reasons: Vec<&str> = shown.map(|change| change.status.as_str()).collect();
         reasons.sort_unstable();
         reasons.dedup();
@@ -422,14 +420,16 @@ impl<B: Backend> Player<'_, B> {
             reasons.join(", "),
         );
         for text in &expect.events {
-            let found = events.iter().any(|event| event.message.contains(text));
+            let found = events
+                .iter()
+                .any(|event| event.at >= broken && event.message.contains(text));
             notes.compare(found, "an event's message", text.clone(), "no event has it");
         }
-        let most = most_attempts(&self.backend.attempts());
+        let most = most_failed(&self.backend.attempts());
         if let Some(least) = expect.attempts {
             notes.compare(
                 most >= least,
-                "pull attempts of one pod",
+                "failed pulls of one pod",
                 format!("at least {least}"),
                 most.to_string(),
             );
@@ -452,7 +452,7 @@ impl<B: Backend> Player<'_, B> {
             );
         }
         notes.done(format!(
-            "after {}: pods running {running}, waiting {waiting}; pulls of one pod, at most {most}",
+            "after {}: pods running {running}, waiting {waiting}; failed pulls of one pod, at most {most}",
             crate::text::length(observe.for_.get())
         ));
     }
@@ -558,9 +558,10 @@ pub(crate) fn candidates(verdict: &Verdict) -> &[Cause] {
     }
 }
 
-fn most_attempts(attempts: &[Attempt]) -> usize {
+/// The failed pulls of the pod and image that failed most often.
+fn most_failed(attempts: &[Attempt]) -> usize {
     let mut counts = std::collections::BTreeMap::<(&str, &str), usize>::new();
-    for attempt in attempts {
+    for attempt in attempts.iter().filter(|attempt| !attempt.pulled) {
         *counts.entry((&attempt.pod, &attempt.image)).or_default() += 1;
     }
     counts.into_values().max().unwrap_or(0)

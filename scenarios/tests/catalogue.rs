@@ -85,7 +85,26 @@ fn a_wrong_claim_fails_with_what_was_really_found() {
     );
 }
 
-/// Nothing is broken: the proof of the repair is met before the fix, and that is a failure.
+/// The proof of the repair is met before the fix, so it proves nothing: that is a failure.
+#[test]
+fn a_proof_that_holds_on_the_broken_cluster_fails() {
+    let weak = changed(
+        "bad-tag",
+        &[(
+            "  verify:\n    expect: { deployment/web: rolled-out }",
+            "  verify:\n    expect: { deployment/web: available }",
+        )],
+    );
+    let play = play_embedded(&weak, 1);
+    assert_eq!(play.ending, Ending::Failed(Act::Fix), "{}", story(&play));
+    assert!(
+        story(&play).contains("nothing was broken"),
+        "{}",
+        story(&play)
+    );
+}
+
+/// Nothing is broken, and so nothing of what is expected can be seen.
 #[test]
 fn a_scenario_that_breaks_nothing_fails() {
     let harmless = changed("bad-tag", &[("v1.91\"", "v1.9\"")]);

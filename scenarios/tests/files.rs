@@ -74,6 +74,13 @@ fn broken_files_say_where_and_why() {
         ),
         ("id: bad-tag", "id: Bad Tag", "is no id", 1),
         ("  nodes: 1", "  nodes: many", "u32", 16),
+        ("  nodes: 1", "  nodes: 4294967295", "nodes", 16),
+        (
+            "      replicas: 1",
+            "      replicas: 1000000",
+            "replicas",
+            0,
+        ),
     ];
     for (from, to, want, line) in table {
         assert!(good.contains(from), "no `{from}`");

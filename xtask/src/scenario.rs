@@ -96,18 +96,35 @@ fn try_run(arguments: &Arguments) -> io::Result<ExitCode> {
         Err(code) => return Ok(code),
     };
     let total = scenarios.len();
-    let Some(plays) = play_all(scenarios, arguments) else {
+    let Some(plays) = play_all(scenarios, arguments)? else {
         eprintln!("interrupted");
         return Ok(ExitCode::from(INTERRUPTED));
     };
-    let code = print(&plays, arguments)?;
+    match print(&plays, arguments) {
+        // Someone closed the pipe, as `head` does: the result is what it is.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
+        _ => {}
+    }
     if plays.len() < total {
         // The panic itself has been printed by its thread.
         let missing = total - plays.len();
         eprintln!("error: a play panicked; {missing} of {total} did not come to an end");
         return Ok(ExitCode::from(NOT_AS_EXPECTED));
     }
-    Ok(code)
+    Ok(code(&plays))
+}
+
+fn code(plays: &[Play]) -> ExitCode {
+    if plays
+        .iter()
+        .any(|play| matches!(play.ending, Ending::Failed(_)))
+    {
+        ExitCode::from(NOT_AS_EXPECTED)
+    } else if plays.iter().any(Play::passed) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(NOTHING_PLAYED)
+    }
 }
 
 fn refuse(error: Box<LoadError>) -> ExitCode {
@@ -188,7 +205,7 @@ fn read_bounded(path: &Path) -> io::Result<String> {
 
 /// `None` when interrupted. Every play has a thread's runtime to itself; nothing outlives the
 /// process, so there is nothing to clean up.
-fn play_all(scenarios: Vec<Scenario>, arguments: &Arguments) -> Option<Vec<Play>> {
+fn play_all(scenarios: Vec<Scenario>, arguments: &Arguments) -> io::Result<Option<Vec<Play>>> {
     let bar = progress(scenarios.len());
     let seed = arguments.seed;
     let total = scenarios.len();
@@ -219,8 +236,7 @@ fn play_all(scenarios: Vec<Scenario>, arguments: &Arguments) -> Option<Vec<Play>
     drop(results);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()
-        .ok()?;
+        .build()?;
     let plays = runtime.block_on(async {
         let mut plays: Vec<(usize, Play)> = Vec::with_capacity(total);
         loop {
@@ -240,7 +256,7 @@ fn play_all(scenarios: Vec<Scenario>, arguments: &Arguments) -> Option<Vec<Play>
         Some(plays.into_iter().map(|(_, play)| play).collect())
     });
     bar.finish_and_clear();
-    plays
+    Ok(plays)
 }
 
 /// Shown on a terminal only.
@@ -258,7 +274,7 @@ fn progress(total: usize) -> ProgressBar {
     bar
 }
 
-fn print(plays: &[Play], arguments: &Arguments) -> io::Result<ExitCode> {
+fn print(plays: &[Play], arguments: &Arguments) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match arguments.output {
         Form::Text => print_text(&mut out, plays, arguments)?,
@@ -268,19 +284,7 @@ fn print(plays: &[Play], arguments: &Arguments) -> io::Result<ExitCode> {
         }
         Form::Junit => writeln!(out, "{}", report::junit(plays).map_err(io::Error::other)?)?,
     }
-    out.flush()?;
-    Ok(
-        if plays
-            .iter()
-            .any(|play| matches!(play.ending, Ending::Failed(_)))
-        {
-            ExitCode::from(NOT_AS_EXPECTED)
-        } else if plays.iter().any(Play::passed) {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::from(NOTHING_PLAYED)
-        },
-    )
+    out.flush()
 }
 
 fn print_text(out: &mut impl io::Write, plays: &[Play], arguments: &Arguments) -> io::Result<()> {

@@ -23,15 +23,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "sim-cluster",
         ],
     ),
-    (
-        "xtask",
-        &[
-            "pull-scenarios",
-            "pullcheck",
-            "fake-registry",
-            "sim-cluster",
-        ],
-    ),
+    ("xtask", &["pull-scenarios"]),
 ];
 
 /// Folders whose code runs in virtual time.

@@ -8,6 +8,10 @@ use serde_saphyr::{Location, Spanned};
 
 use super::{Access, RoleGrant, RoleScope, Scenario, Step, Target, TargetKind};
 
+/// Nodes, and replicas of one workload.
+const MAX_NODES: u32 = 5_000;
+const MAX_REGISTRIES: usize = 100;
+
 /// The largest scenario file that is read.
 pub const MAX_FILE_BYTES: usize = 256 * 1024;
 
@@ -129,6 +133,13 @@ impl Source<'_> {
         self.check_registries(scenario)?;
         let workloads = self.check_manifests(scenario)?;
         self.check_azure(scenario)?;
+        let nodes = count_nodes(scenario);
+        if nodes == 0 || nodes > MAX_NODES {
+            let message = format!(
+                "{nodes} nodes, those that join included; between 1 and {MAX_NODES} can be"
+            );
+            return Err(self.at(&scenario.cluster.nodes, message));
+        }
         let known = Known {
             workloads,
             nodes: all_nodes(scenario),
@@ -191,6 +202,10 @@ impl Source<'_> {
     }
 
     fn check_registries(&self, scenario: &Scenario) -> Result<(), Box<LoadError>> {
+        if let Some(extra) = scenario.registries.get(MAX_REGISTRIES) {
+            let message = format!("at most {MAX_REGISTRIES} registries can be");
+            return Err(self.at(&extra.host, message));
+        }
         let mut hosts = BTreeSet::new();
         for registry in &scenario.registries {
             let host = &registry.host.value;
@@ -241,6 +256,12 @@ impl Source<'_> {
                 let message = "manifests: every object needs `kind` and `metadata.name`".to_owned();
                 return Err(self.at(place, message));
             };
+            let replicas = object.pointer("/spec/replicas").and_then(Value::as_u64);
+            if replicas.is_some_and(|replicas| replicas > u64::from(MAX_NODES)) {
+                let message =
+                    format!("manifests: {kind} `{name}` wants more than {MAX_NODES} replicas");
+                return Err(self.at(place, message));
+            }
             for (container, image) in images(object) {
                 reference(image).map_err(|why| {
                     self.at(
@@ -294,9 +315,12 @@ impl Known<'_> {
                 self.check_target(target)?;
                 reference(image)
             }),
-            Step::Scale(replicas) => replicas
-                .keys()
-                .try_for_each(|target| self.check_target(target)),
+            Step::Scale(replicas) => replicas.iter().try_for_each(|(target, count)| {
+                if *count > MAX_NODES {
+                    return Err(format!("at most {MAX_NODES} replicas can be"));
+                }
+                self.check_target(target)
+            }),
             Step::Apply(text) => objects(text)
                 .map(drop)
                 .map_err(|error| first_line(&error.without_snippet().to_string())),
@@ -310,8 +334,8 @@ impl Known<'_> {
             }
             Step::SetSku(change) => check_registry(self.scenario, &change.registry),
             Step::RegistryNetwork(change) => check_registry(self.scenario, &change.registry),
-            Step::AddNodes(nodes) if nodes.count == 0 || nodes.count > 5_000 => {
-                Err("`count` must be between 1 and 5000".to_owned())
+            Step::AddNodes(nodes) if nodes.count == 0 => {
+                Err("`count` must be at least 1".to_owned())
             }
             Step::Push(_)
             | Step::Untag(_)
@@ -348,16 +372,20 @@ impl Known<'_> {
 }
 
 fn all_nodes(scenario: &Scenario) -> BTreeSet<String> {
-    let steps = scenario.acts.break_.iter().chain(&scenario.acts.fix);
-    let added: u32 = steps
-        .map(|step| match &step.value {
-            Step::AddNodes(nodes) => nodes.count.min(5_000),
-            _ => 0,
-        })
-        .sum();
-    (1..=scenario.cluster.nodes.saturating_add(added))
+    (1..=count_nodes(scenario))
         .map(|n| format!("node-{n}"))
         .collect()
+}
+
+/// Nodes at the beginning and those that join.
+fn count_nodes(scenario: &Scenario) -> u32 {
+    let steps = scenario.acts.break_.iter().chain(&scenario.acts.fix);
+    steps.fold(scenario.cluster.nodes.value, |sum, step| {
+        match &step.value {
+            Step::AddNodes(nodes) => sum.saturating_add(nodes.count),
+            _ => sum,
+        }
+    })
 }
 
 fn reference(image: &str) -> Result<(), String> {

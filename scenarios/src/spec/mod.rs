@@ -92,7 +92,7 @@ pub enum Access {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Cluster {
     /// Nodes that exist when the first act begins.
-    pub nodes: u32,
+    pub nodes: Spanned<u32>,
     /// Ordinary Kubernetes YAML, as for `kubectl apply`.
     pub manifests: Spanned<String>,
 }
@@ -167,7 +167,7 @@ pub struct Observed {
     /// Texts, each of which must be part of some event's message.
     #[serde(default)]
     pub events: Vec<String>,
-    /// The least number of pull attempts of the pod that tried most often.
+    /// The least number of failed pulls of the pod that failed most often.
     #[serde(default)]
     pub attempts: Option<usize>,
     /// The least number of pods that run at the end.

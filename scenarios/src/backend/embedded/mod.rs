@@ -145,7 +145,7 @@ impl Embedded {
             state: Mutex::default(),
         };
         world.open_services();
-        world.add_nodes(scenario.cluster.nodes)?;
+        world.add_nodes(scenario.cluster.nodes.value)?;
         Ok(world)
     }
 
