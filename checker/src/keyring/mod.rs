@@ -522,7 +522,7 @@ mod tests {
         );
         assert!(keyring.lookup(&"r.io/x".parse().unwrap()).malformed);
         let mut keyring = Keyring::new();
-        keyring.add_node_file("/root/.docker/config.json", b"{");
+        keyring.add_node_file("/home/u/.docker/config.json", b"{");
         assert!(!keyring.lookup(&"r.io/x".parse().unwrap()).malformed);
     }
 
