@@ -79,6 +79,7 @@ mod serve;
 mod store;
 mod stream;
 mod tls;
+mod window;
 
 pub use auth::{Accounts, AuthPolicy, TokenService};
 pub use azure::{
@@ -102,3 +103,4 @@ pub use registry::{FakeRegistry, LookupError};
 pub use serve::{Conn, ResetHook, Scheme, Server, StartError};
 pub use store::StoreError;
 pub use tls::{TlsError, TlsMode};
+pub use window::Window;

@@ -14,6 +14,7 @@ use super::state::Acr;
 use super::tenant::Sku;
 use crate::auth::Identity;
 use crate::protocol::Route;
+use crate::window::Window;
 
 const PERIOD: u64 = 60;
 
@@ -56,6 +57,19 @@ impl Bucket {
     }
 }
 
+impl Sku {
+    /// Reads a minute that a registry of this tier answers: to everybody together, and to one identity.
+    pub fn reads_a_minute(self) -> (u64, u64) {
+        let (registry, identity) = Bucket::Read.limits(self);
+        (registry, identity.unwrap_or(registry))
+    }
+
+    /// Token requests a minute that a registry of this tier answers.
+    pub fn tokens_a_minute(self) -> u64 {
+        Bucket::OAuth.limits(self).0
+    }
+}
+
 /// What was used in the current minute.
 #[derive(Default)]
 pub(crate) struct Usage {
@@ -65,7 +79,7 @@ pub(crate) struct Usage {
 #[derive(Default)]
 struct Used {
     period: u64,
-    counts: BTreeMap<(Bucket, Option<Identity>), u64>,
+    counts: BTreeMap<(Bucket, Option<Identity>), Window>,
 }
 
 impl Usage {
@@ -93,20 +107,21 @@ impl Usage {
                 keys.push(((*bucket, Some(identity.clone())), limit));
             }
         }
-        let full = keys.iter().any(|(key, limit)| {
+        let wait = keys.iter().find_map(|(key, limit)| {
             let (bucket, who) = key;
             let others = if *bucket == Bucket::Read {
                 acr.taken_by_others(who.as_ref())
             } else {
                 0
             };
-            used.counts.get(key).copied().unwrap_or_default() + others >= *limit
+            let window = used.counts.get(key).copied().unwrap_or_default();
+            window.refuses(limit.saturating_sub(others), PERIOD, elapsed)
         });
-        if full {
-            return Err(PERIOD - elapsed.as_secs() % PERIOD);
+        if let Some(wait) = wait {
+            return Err(wait);
         }
         for (key, _) in keys {
-            *used.counts.entry(key).or_default() += 1;
+            used.counts.entry(key).or_default().count(PERIOD, elapsed);
         }
         Ok(())
     }

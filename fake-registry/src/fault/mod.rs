@@ -26,6 +26,7 @@ pub use values::{Nth, OneOrMany, Pattern, Span};
 use crate::core::Call;
 use crate::random::Random;
 use crate::registry::FakeRegistry;
+use crate::window::Window;
 
 /// A fault script: rules in their order.
 #[derive(Clone, Debug, Default, PartialEq, serde::Deserialize, serde::Serialize)]
@@ -128,7 +129,7 @@ pub(crate) struct Active {
     matched: AtomicU64,
     fired: AtomicU64,
     /// Requests of the current window, for quotas.
-    windows: Mutex<BTreeMap<String, (u64, u64)>>,
+    windows: Mutex<BTreeMap<String, Window>>,
 }
 
 /// The seconds until a quota is there again, if a rule fires because it is used up.
@@ -234,21 +235,20 @@ impl Active {
 
     /// Counts a request against a quota; the seconds until the next window if there is none left.
     fn over(&self, quota: &Quota, call: &Call<'_>, elapsed: Duration) -> Option<u64> {
-        let length = quota.window.0.as_secs().max(1);
-        let (window, into) = (elapsed.as_secs() / length, elapsed.as_secs() % length);
+        let length = quota.window.0.as_secs();
         let key = match quota.by {
             CountBy::All => String::new(),
             CountBy::Client => call.connection.client.to_string(),
             CountBy::Address => call.connection.peer.ip().to_string(),
         };
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        windows.retain(|_, (of, _)| *of == window);
-        let (_, used) = windows.entry(key).or_insert((window, 0));
-        if *used < quota.limit {
-            *used += 1;
-            return None;
+        windows.retain(|_, window| !window.is_over(length, elapsed));
+        let window = windows.entry(key).or_default();
+        let wait = window.refuses(quota.limit, length, elapsed);
+        if wait.is_none() {
+            window.count(length, elapsed);
         }
-        Some(length - into)
+        wait
     }
 }
 

@@ -155,6 +155,7 @@ pub struct Generator {
 
 impl Generator {
     /// The next 64 bits.
+    #[inline]
     pub fn next_u64(&mut self) -> u64 {
         let [s0, s1, s2, s3] = self.state;
         let result = s1.wrapping_mul(5).rotate_left(7).wrapping_mul(9);
@@ -169,16 +170,19 @@ impl Generator {
     }
 
     /// A number below `bound`; 0 when `bound` is 0.
+    #[inline]
     pub fn below(&mut self, bound: u64) -> u64 {
         ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64
     }
 
     /// A number in `[0, 1)`.
+    #[inline]
     pub fn unit(&mut self) -> f64 {
         (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// `base` stretched by up to `spread` of itself, as Go's `wait.Jitter` does it.
+    #[inline]
     pub fn jitter(&mut self, base: Duration, spread: f64) -> Duration {
         base.mul_f64(1.0 + self.unit() * spread.max(0.0))
     }

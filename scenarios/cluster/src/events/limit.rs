@@ -24,6 +24,7 @@ impl TokenBucket {
     }
 
     /// Takes a token if there is one.
+    #[inline]
     pub fn try_take(&mut self, now: Duration) -> bool {
         let since = now.saturating_sub(self.last).as_secs_f64();
         self.tokens = (self.tokens + since * self.per_second).min(self.burst);

@@ -9,16 +9,49 @@ pub const INITIAL: Duration = Duration::from_secs(10);
 /// Longest delay.
 pub const LIMIT: Duration = Duration::from_mins(5);
 
-#[derive(Debug, Clone, Copy)]
-struct Entry {
+/// One key's last failure and the delay it earned: the step that [`BackOff`] takes for each of its keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failure {
     delay: Duration,
     failed: Duration,
+}
+
+impl Failure {
+    /// A failure at `now`, after the one `before`: 10, 20, 40, 80, 160, 300 s. One left alone for twice
+    /// the limit does not count any more.
+    #[inline]
+    pub fn after(before: Option<Self>, now: Duration) -> Self {
+        let delay = match before {
+            Some(before) if !before.is_expired(now) => (before.delay * 2).min(LIMIT),
+            _ => INITIAL,
+        };
+        Self { delay, failed: now }
+    }
+
+    /// The delay it earned.
+    #[inline]
+    pub fn delay(self) -> Duration {
+        self.delay
+    }
+
+    /// What is left of the delay, if any: the delay counts from the moment the pull failed.
+    #[inline]
+    pub fn remaining(self, now: Duration) -> Option<Duration> {
+        (self.failed + self.delay)
+            .checked_sub(now)
+            .filter(|left| !left.is_zero())
+    }
+
+    #[inline]
+    fn is_expired(self, now: Duration) -> bool {
+        now.saturating_sub(self.failed) > LIMIT * 2
+    }
 }
 
 /// Delays by key; the kubelet's key is `<pod uid>_<image as written>`.
 #[derive(Debug, Clone, Default)]
 pub struct BackOff {
-    entries: BTreeMap<String, Entry>,
+    failures: BTreeMap<String, Failure>,
 }
 
 impl BackOff {
@@ -27,39 +60,30 @@ impl BackOff {
         Self::default()
     }
 
-    /// Records a failure at `now` and returns the delay that it earns: 10, 20, 40, 80, 160, 300 s.
-    /// An entry left alone for twice the limit starts over.
+    /// Records a failure at `now` and returns the delay that it earns.
     pub fn failed(&mut self, key: &str, now: Duration) -> Duration {
-        let delay = match self.entries.get(key) {
-            Some(entry) if !expired(entry, now) => (entry.delay * 2).min(LIMIT),
-            _ => INITIAL,
-        };
-        self.entries
-            .insert(key.to_owned(), Entry { delay, failed: now });
-        delay
+        let failure = Failure::after(self.failures.get(key).copied(), now);
+        self.failures.insert(key.to_owned(), failure);
+        failure.delay
     }
 
-    /// What is left of the delay, if any: the delay counts from the moment the pull failed.
+    /// What is left of the delay, if any.
     pub fn remaining(&self, key: &str, now: Duration) -> Option<Duration> {
-        let entry = self.entries.get(key).filter(|entry| !expired(entry, now))?;
-        (entry.failed + entry.delay)
-            .checked_sub(now)
-            .filter(|left| !left.is_zero())
+        self.failures
+            .get(key)
+            .filter(|failure| !failure.is_expired(now))?
+            .remaining(now)
     }
 
     /// The delay in force, whether or not it is over.
     pub fn delay(&self, key: &str) -> Option<Duration> {
-        self.entries.get(key).map(|entry| entry.delay)
+        self.failures.get(key).map(|failure| failure.delay)
     }
 
-    /// Drops expired entries; the kubelet does so after a successful pull, and only then.
+    /// Drops expired failures; the kubelet does so after a successful pull, and only then.
     pub fn collect(&mut self, now: Duration) {
-        self.entries.retain(|_, entry| !expired(entry, now));
+        self.failures.retain(|_, failure| !failure.is_expired(now));
     }
-}
-
-fn expired(entry: &Entry, now: Duration) -> bool {
-    now.saturating_sub(entry.failed) > LIMIT * 2
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod pod;
 mod pull_records;
 pub mod puller;
 mod status;
+pub mod timing;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -222,11 +223,9 @@ impl Shared {
         format!("10.244.{}.{host}", addresses.number)
     }
 
-    /// The sync that is due `10 s * (1 … 1.5)` from now, or `60 s * (1 … 1.5)` after a success: at the first
-    /// look that the kubelet takes at its queue then.
+    /// When the pod's next sync is: at the first look that the kubelet takes at its queue once it is due.
     fn next_sync(&self, failed: bool) -> Instant {
-        let base = Duration::from_secs(if failed { 10 } else { 60 });
-        let due = Instant::now() + lock(&self.chance).jitter(base, 0.5);
+        let due = Instant::now() + timing::sync_delay(&mut lock(&self.chance), failed);
         tick_after(self.ticks.sync, due)
     }
 
@@ -247,15 +246,13 @@ impl Shared {
         )
     }
 
-    fn millis(&self, from: u64, spread: u64) -> Duration {
-        Duration::from_millis(from + lock(&self.chance).below(spread))
+    fn draw(&self, time: timing::Spread) -> Duration {
+        time.draw(&mut lock(&self.chance))
     }
 }
 
 fn tick_after(phase: Instant, moment: Instant) -> Instant {
-    let since = moment.saturating_duration_since(phase);
-    let whole = since.as_nanos().div_ceil(1_000_000_000);
-    phase + Duration::from_secs(u64::try_from(whole).unwrap_or_default())
+    phase + timing::whole_seconds(moment.saturating_duration_since(phase))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

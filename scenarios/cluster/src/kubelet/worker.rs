@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::ensure::{ImageFailure, Wanted};
 use super::image_manager::PullPolicy;
 use super::pod::{self, Container, Role};
-use super::{Shared, lock, status};
+use super::{Shared, lock, status, timing};
 use crate::clock::rfc3339_seconds;
 use crate::events::correlator::Severity;
 use crate::runtime::Image;
@@ -399,7 +399,7 @@ impl Worker {
             );
             return Err(failed("CreateContainerError", message));
         };
-        sleep(self.kubelet.millis(10, 20)).await;
+        sleep(self.kubelet.draw(timing::CREATE)).await;
         let short = self.kubelet.profile.short_container_events();
         let colon = if self.kubelet.profile.created_with_colon() {
             ":"
@@ -414,7 +414,7 @@ impl Worker {
         };
         self.kubelet
             .event(&object, Severity::Normal, "Created", created);
-        sleep(self.kubelet.millis(50, 60)).await;
+        sleep(self.kubelet.draw(timing::START)).await;
         if !image.runnable {
             let message = not_found(&command);
             self.record_start(container, &image, id, Some(&message));
@@ -521,7 +521,7 @@ impl Worker {
         );
         self.kubelet
             .event(&object, Severity::Normal, "Killing", message);
-        sleep(self.kubelet.millis(100, 200)).await;
+        sleep(self.kubelet.draw(timing::STOP)).await;
         self.end(&container.name, 0);
     }
 
@@ -547,7 +547,7 @@ impl Worker {
 
     /// The pause container and the pod's address.
     async fn make_sandbox(&mut self, pod: &Value) -> Result<String, ()> {
-        sleep(self.kubelet.millis(200, 300)).await;
+        sleep(self.kubelet.draw(timing::NETWORK)).await;
         if let Some(pause) = self.kubelet.runtime.sandbox_image()
             && self.kubelet.runtime.image(pause).is_none()
             && let Err(status) = self.kubelet.runtime.pull(pause, None).await
@@ -576,7 +576,7 @@ impl Worker {
             );
             return Err(());
         }
-        sleep(self.kubelet.millis(50, 100)).await;
+        sleep(self.kubelet.draw(timing::SANDBOX)).await;
         Ok(self.kubelet.pod_address())
     }
 
@@ -629,7 +629,7 @@ impl Worker {
             self.kubelet
                 .event(&object, Severity::Normal, "Killing", message);
         }
-        sleep(self.kubelet.millis(100, 300)).await;
+        sleep(self.kubelet.draw(timing::TERMINATE)).await;
         for container in &running {
             self.end(&container.name, 0);
         }

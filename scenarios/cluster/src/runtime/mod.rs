@@ -15,6 +15,7 @@ mod progress;
 mod pull;
 pub mod reference;
 mod session;
+pub mod steps;
 mod tls;
 pub(crate) mod transport;
 mod unpack;

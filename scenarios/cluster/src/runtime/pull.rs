@@ -6,7 +6,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{StreamExt as _, TryStreamExt as _, iter};
@@ -22,11 +21,10 @@ use super::media;
 use super::progress::Progress;
 use super::reference::check_digest;
 use super::session::{Descriptor, Session};
+use super::steps::{PARALLEL_LAYERS, unpacking};
 use super::unpack::DiffId;
 use crate::profile::PullPath;
 
-/// `max_concurrent_downloads`, for one image.
-const PARALLEL_LAYERS: usize = 3;
 /// Reopenings of a body without new bytes.
 const MOST_STRIKES: u32 = 3;
 /// What is kept in memory of manifests and configs.
@@ -35,10 +33,6 @@ const LARGEST_DOCUMENT: u64 = 8 << 20;
 const SLACK: u64 = 16 << 20;
 const MOST_CHILDREN: usize = 1024;
 const DEEPEST_INDEX: usize = 4;
-/// What unpacking costs: a fixed part and a part by size, in the range of what was observed.
-const UNPACK: Duration = Duration::from_millis(20);
-const UNPACK_MIB: Duration = Duration::from_millis(15);
-
 /// One pull's work on a node.
 pub(super) struct Pull<'a> {
     pub(super) runtime: &'a Containerd,
@@ -196,7 +190,7 @@ impl Pull<'_> {
         for ((layer, want), got) in manifest.layers.iter().zip(diff_ids).zip(fetched) {
             // A layer that was there already was unpacked already.
             let Some(got) = got else { continue };
-            sleep(UNPACK + UNPACK_MIB * u32::try_from(layer.size >> 20).unwrap_or(u32::MAX)).await;
+            sleep(unpacking(layer.size)).await;
             match got {
                 Err(why) => return Err(Failure::Extract(want, why)),
                 Ok(Some(got)) if got != want => {

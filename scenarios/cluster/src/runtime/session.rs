@@ -21,6 +21,7 @@ use super::hosts::Place;
 use super::media;
 use super::progress::Progress;
 use super::reference::{Named, check_digest};
+use super::steps::{MOST_REQUESTS, repeats_at_once};
 use super::transport::{Body, Client, Response};
 use super::url::Url;
 use crate::profile::Profile;
@@ -322,7 +323,7 @@ impl Session {
                 status,
             });
             let again = match status {
-                _ if seen.len() > 5 => false,
+                _ if seen.len() >= MOST_REQUESTS => false,
                 401 => {
                     self.authorizer
                         .learn(&at.authority, &response.headers, &seen)
@@ -332,7 +333,7 @@ impl Session {
                     method = Method::GET;
                     true
                 }
-                408 | 429 => true,
+                _ if repeats_at_once(status) => true,
                 500 | 503 | 504 => {
                     self.profile.retries_server_errors() && last && before != Some(status)
                 }
