@@ -323,7 +323,7 @@ fn recordings() -> Vec<Recording> {
             let row: Value = serde_json::from_str(line).expect("a row is JSON");
             Recording {
                 id: row["id"].as_str().expect("id").to_owned(),
-                messages: texts(&row["messages"]),
+                messages: said(&row),
                 clues: texts(&row["clues"])
                     .iter()
                     .map(|id| Clue::from_id(id).expect("a clue"))
@@ -335,6 +335,38 @@ fn recordings() -> Vec<Recording> {
             }
         })
         .collect()
+}
+
+/// Every text of a recording: of events that tell of trouble, of waiting containers, of earlier moments.
+fn said(row: &Value) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    let mut put = |text: Option<&str>| {
+        if let Some(text) = text.filter(|text| !found.iter().any(|known| known == text)) {
+            found.push(text.to_owned());
+        }
+    };
+    for event in row["events"].as_array().expect("a list") {
+        let troubles = [
+            "Failed",
+            "FailedCreatePodSandBox",
+            "FailedToRetrieveImagePullSecret",
+            "BackOff",
+            "InspectFailed",
+            "ErrImageNeverPull",
+        ];
+        if troubles.contains(&event["reason"].as_str().expect("a reason")) {
+            put(event["message"].as_str());
+        }
+    }
+    for list in ["initContainerStatuses", "containerStatuses"] {
+        for one in row["status"][list].as_array().into_iter().flatten() {
+            put(one["state"]["waiting"]["message"].as_str());
+        }
+    }
+    for text in row["more"].as_array().expect("a list") {
+        put(text.as_str());
+    }
+    found
 }
 
 #[test]

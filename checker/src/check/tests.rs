@@ -14,7 +14,8 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Request, WorkloadKind, check, near};
+use super::near::near;
+use super::{Request, WorkloadKind, check};
 use crate::cause::Cause;
 use crate::cluster::tests::{Answers, client, list};
 use crate::keyring::Secret;

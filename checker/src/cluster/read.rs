@@ -156,6 +156,11 @@ impl<'a> Reader<'a> {
     async fn secrets(&mut self, pods: &mut [Pod]) {
         let mut known: BTreeMap<(String, String), SecretState> = BTreeMap::new();
         for pod in pods.iter_mut() {
+            let missed: Vec<String> = pod
+                .secrets_missed()
+                .into_iter()
+                .map(str::to_owned)
+                .collect();
             for secret in &mut pod.pull_secrets {
                 let key = (pod.namespace.clone(), secret.name.clone());
                 if let Some(state) = known.get(&key) {
@@ -163,6 +168,14 @@ impl<'a> Reader<'a> {
                 } else if known.len() < OBJECTS {
                     secret.state = self.one_secret(&pod.namespace, &secret.name).await;
                     known.insert(key, secret.state.clone());
+                }
+                // The kubelet's own warning tells as much to those who may not read secrets.
+                let silent = !matches!(
+                    secret.state,
+                    SecretState::Missing | SecretState::Found { .. }
+                );
+                if silent && missed.contains(&secret.name) {
+                    secret.state = SecretState::Missing;
                 }
             }
         }

@@ -194,10 +194,14 @@ fn passed_as_told(case: &Case<'_>, vantage: &Vantage) -> Draft {
 
 /// A pull that runs on and on while the probe finds nothing wrong.
 fn hanging(case: &Case<'_>, vantage: &Vantage, since: jiff::Timestamp) -> Draft {
+    let probed = if now_passes(case) {
+        format!("; a probe {} passes every stage", from(vantage))
+    } else {
+        String::new()
+    };
     let because = format!(
-        "the pull began {} and neither ended nor failed; a probe {} passes every stage",
-        ago(case, since),
-        from(vantage)
+        "the pull began {} and neither ended nor failed{probed}",
+        ago(case, since)
     );
     let node = case.failing_nodes.first().map_or("NODE", String::as_str);
     let settle = vec![
@@ -252,6 +256,15 @@ pub(super) fn told_only(case: &Case<'_>) -> Draft {
         ];
         return Draft::open(told.stage, told.causes.clone(), because, settle);
     }
+    let unsigned = matches!(
+        told.clue,
+        Clue::AuthRequiredNoCredentials | Clue::ManifestOrAuthAmbiguous | Clue::SecretMissing
+    );
+    let gone = |secret: &crate::symptom::PullSecret| secret.state == SecretState::Missing;
+    if unsigned && !case.secrets.is_empty() && case.secrets.iter().all(gone) {
+        let because = format!("{because}; {}", secrets_in_words(case));
+        return Draft::proven(Stage::Auth, Cause::PullSecretMissing, because);
+    }
     // An error that the node itself met, in words that admit one cause only.
     let direct = match told.clue {
         _ if told.certain && elsewhere(case, told).is_some() => elsewhere(case, told),
@@ -273,6 +286,7 @@ pub(super) fn told_only(case: &Case<'_>) -> Draft {
         .chain(told.causes.iter().copied())
         .collect();
     candidates.dedup();
+    fit_to_pod(case, &mut candidates);
     let fresh = told.last.is_none_or(|at| within(case, at, THROTTLED));
     if let Some(cause) = direct.filter(|_| fresh) {
         return Draft::proven(told.stage, cause, because);
@@ -286,6 +300,22 @@ pub(super) fn told_only(case: &Case<'_>) -> Draft {
         because,
         settle_from_node(case, told),
     )
+}
+
+/// What the pod and its reference say about the causes that a message admits: without pull secrets
+/// none of them can be wrong, with some it is they that are asked about first.
+fn fit_to_pod(case: &Case<'_>, candidates: &mut Vec<Cause>) {
+    let of_secret = |cause: &Cause| cause.id().starts_with("pull-secret-");
+    if case.secrets.is_empty() {
+        if case.in_cluster {
+            candidates.retain(|cause| !of_secret(cause));
+        }
+    } else if candidates.first() == Some(&Cause::CredentialsMissing) {
+        let last = candidates.iter().rposition(of_secret).unwrap_or(0);
+        if let Some(front) = candidates.get_mut(..=last) {
+            front.rotate_left(1);
+        }
+    }
 }
 
 /// The cause when the host that the node could not reach is not the registry's: the token service,
