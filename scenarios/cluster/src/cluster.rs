@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use crate::api::{Access, Api, WriteOptions};
 use crate::clock::{Clock, Seed, default_start};
 use crate::controllers;
+use crate::failure::Failures;
 use crate::net::Network;
 use crate::node::{Node, NodeSpec};
 use crate::profile::Profile;
@@ -209,6 +210,12 @@ impl Cluster {
     /// The clock.
     pub fn clock(&self) -> Clock {
         self.inner.clock
+    }
+
+    /// The tasks of this cluster that panicked: kubelets, controllers, requests. A play that looks at
+    /// what the cluster does must look here too, or a dead kubelet passes for a quiet one.
+    pub fn failures(&self) -> &Failures {
+        self.inner.store.failures()
     }
 
     /// The network that nodes join.

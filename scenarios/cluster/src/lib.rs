@@ -6,7 +6,10 @@ pub mod cluster;
 pub mod controllers;
 pub mod credential;
 pub mod events;
+pub mod failure;
 pub mod kubelet;
+#[cfg(feature = "live")]
+pub mod live;
 pub mod net;
 pub mod node;
 pub mod profile;

@@ -38,7 +38,12 @@ pub use select::{FieldSelector, LabelSelector};
 pub use verbs::{DeleteOptions, Propagation, WriteOptions};
 
 use crate::clock::{Generator, Seed};
-use crate::store::Store;
+use crate::store::{ApiError, Store};
+
+/// The answer to someone who has no token, or a wrong one.
+pub fn unauthorized() -> axum::response::Response {
+    respond::error(&ApiError::plain(401, "Unauthorized", "Unauthorized"))
+}
 
 /// The API server. Cheap to clone, all clones serve the same store.
 #[derive(Clone)]

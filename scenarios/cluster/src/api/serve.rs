@@ -30,9 +30,17 @@ pub(super) fn router(api: Api) -> Router {
 
 async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    match answer(&api, &parts, body).await {
-        Ok(response) => response,
-        Err(error) => respond::error(&error),
+    let failures = api.store().failures().clone();
+    let task = format!("the API server at {} {}", parts.method, parts.uri.path());
+    match failures.watch(&task, answer(&api, &parts, body)).await {
+        Some(Ok(response)) => response,
+        Some(Err(error)) => respond::error(&error),
+        // As the real server recovers: this request fails, the others go on.
+        None => respond::error(&ApiError::plain(
+            500,
+            "InternalError",
+            "This request caused apiserver to panic. Look in the logs for details.",
+        )),
     }
 }
 

@@ -30,29 +30,49 @@ pub(crate) fn furnish(api: &Api, namespace: &str) {
 /// Starts every controller on the current runtime; they end when the set is dropped.
 pub fn start(api: &Api, seed: Seed) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    tasks.spawn(work::run(
-        api.store().clone(),
+    let start = &mut tasks;
+    run(
+        start,
+        api,
+        "namespace",
         namespace::Namespaces::new(api.clone()),
-    ));
-    tasks.spawn(work::run(
-        api.store().clone(),
+    );
+    run(
+        start,
+        api,
+        "deployment",
         deployment::Deployments::new(api.clone()),
-    ));
-    tasks.spawn(work::run(
-        api.store().clone(),
+    );
+    run(
+        start,
+        api,
+        "replicaset",
         replicaset::ReplicaSets::new(api.clone()),
-    ));
-    tasks.spawn(work::run(
-        api.store().clone(),
+    );
+    run(
+        start,
+        api,
+        "daemonset",
         daemonset::DaemonSets::new(api.clone()),
-    ));
-    tasks.spawn(work::run(
-        api.store().clone(),
+    );
+    run(
+        start,
+        api,
+        "scheduler",
         scheduler::Scheduler::new(api.clone(), seed),
-    ));
-    tasks.spawn(work::run(
-        api.store().clone(),
-        garbage::Garbage::new(api.clone()),
-    ));
+    );
+    run(start, api, "garbage", garbage::Garbage::new(api.clone()));
     tasks
+}
+
+fn run(tasks: &mut JoinSet<()>, api: &Api, name: &str, controller: impl work::Controller) {
+    let store = api.store().clone();
+    let failures = store.failures().clone();
+    let work = failures.watch(
+        &format!("the {name} controller"),
+        work::run(store, controller),
+    );
+    tasks.spawn(async move {
+        work.await;
+    });
 }

@@ -128,8 +128,12 @@ impl Kubelet {
         });
         node_status::register(&shared, spec);
         let kubelet = Self { shared };
-        let watch = tokio::spawn(kubelet.clone().watch_pods());
-        let report = tokio::spawn(node_status::report(Arc::clone(&kubelet.shared)));
+        let task = |what: &str| format!("{what} of {}", kubelet.shared.name);
+        let failures = kubelet.shared.store.failures();
+        let watch = failures.watch(&task("kubelet"), kubelet.clone().watch_pods());
+        let report = node_status::report(Arc::clone(&kubelet.shared));
+        let report = failures.watch(&task("node status"), report);
+        let (watch, report) = (tokio::spawn(watch), tokio::spawn(report));
         lock(&kubelet.shared.tasks).main = vec![watch.abort_handle(), report.abort_handle()];
         kubelet
     }
@@ -203,6 +207,8 @@ impl Kubelet {
         }
         let mailbox = Mailbox::new(pod);
         let worker = worker::run(Arc::clone(&self.shared), mailbox.clone());
+        let name = format!("worker of {} for pod {uid}", self.shared.name);
+        let worker = self.shared.store.failures().watch(&name, worker);
         let task = tokio::spawn(worker).abort_handle();
         tasks.pods.insert(uid, (mailbox, task));
     }

@@ -21,6 +21,7 @@ pub use kind::{Kind, Wire};
 pub use watch::{Action, Change, Lagged, Watch};
 
 use crate::clock::{Clock, Generator, Seed};
+use crate::failure::Failures;
 
 /// How many changes of a kind are kept for watches.
 const DEFAULT_HISTORY: usize = 8192;
@@ -39,6 +40,7 @@ struct Shared {
     clock: Clock,
     state: Mutex<State>,
     bells: BTreeMap<Kind, Arc<Notify>>,
+    failures: Failures,
 }
 
 struct State {
@@ -74,6 +76,7 @@ impl Store {
                     .into_iter()
                     .map(|kind| (kind, Arc::new(Notify::new())))
                     .collect(),
+                failures: Failures::default(),
             }),
         }
     }
@@ -90,6 +93,11 @@ impl Store {
     /// The clock that dates come from.
     pub fn clock(&self) -> Clock {
         self.shared.clock
+    }
+
+    /// The tasks that worked on this store and panicked.
+    pub fn failures(&self) -> &Failures {
+        &self.shared.failures
     }
 
     /// The version of the last write.

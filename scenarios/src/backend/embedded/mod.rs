@@ -167,13 +167,15 @@ impl Embedded {
 
     fn acceptor(&self, scheme: Scheme) -> Acceptor {
         let registry = self.registry.clone();
+        let failures = self.cluster.failures().clone();
         Arc::new(move |stream, peer| {
             let conn = Conn {
                 peer: peer.address,
                 client: peer.host,
                 scheme,
             };
-            tokio::spawn(registry.serve(stream, conn));
+            let task = format!("a registry, asked from {}", conn.client);
+            tokio::spawn(failures.watch(&task, registry.serve(stream, conn)));
         })
     }
 
