@@ -43,6 +43,7 @@ pub(super) fn pod(object: &core::Pod) -> Pod {
             .map(|reference| PullSecret {
                 name: reference.name.clone(),
                 state: SecretState::NotRead,
+                elsewhere: Vec::new(),
             })
             .collect(),
         owner: owner(&object.metadata),

@@ -6,7 +6,10 @@
 
 mod connect;
 mod convert;
+mod pages;
 mod read;
+mod wide;
+mod workload;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -36,6 +39,20 @@ pub enum Target {
         /// Its name.
         name: String,
     },
+    /// Every pod of a namespace that is in trouble.
+    Namespace {
+        /// Its name.
+        namespace: String,
+    },
+    /// Every pod of the cluster that is in trouble.
+    Cluster,
+}
+
+impl Target {
+    /// Whether it names no workload: then only pods in trouble are kept.
+    pub const fn is_wide(&self) -> bool {
+        matches!(self, Self::Namespace { .. } | Self::Cluster)
+    }
 }
 
 /// The kinds of workload whose pods can be found.
@@ -51,16 +68,19 @@ pub enum WorkloadKind {
     DaemonSet,
     /// `jobs.batch`.
     Job,
+    /// `cronjobs.batch`: the pods of its jobs.
+    CronJob,
 }
 
 impl WorkloadKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Deployment,
         Self::ReplicaSet,
         Self::StatefulSet,
         Self::DaemonSet,
         Self::Job,
+        Self::CronJob,
     ];
 
     /// The kind as kubectl takes it: `deployment`.
@@ -71,6 +91,7 @@ impl WorkloadKind {
             Self::StatefulSet => "statefulset",
             Self::DaemonSet => "daemonset",
             Self::Job => "job",
+            Self::CronJob => "cronjob",
         }
     }
 
@@ -83,7 +104,10 @@ impl WorkloadKind {
             "replicaset" | "replicasets" | "rs" => Some(Self::ReplicaSet),
             "statefulset" | "statefulsets" | "sts" => Some(Self::StatefulSet),
             "daemonset" | "daemonsets" | "ds" => Some(Self::DaemonSet),
-            "job" | "jobs" => Some(Self::Job),
+            "job" | "jobs" | "job.batch" | "jobs.batch" => Some(Self::Job),
+            "cronjob" | "cronjobs" | "cj" | "cronjob.batch" | "cronjobs.batch" => {
+                Some(Self::CronJob)
+            }
             _ => None,
         }
     }
@@ -95,6 +119,7 @@ impl WorkloadKind {
             Self::StatefulSet => "StatefulSet",
             Self::DaemonSet => "DaemonSet",
             Self::Job => "Job",
+            Self::CronJob => "CronJob",
         }
     }
 
@@ -105,6 +130,7 @@ impl WorkloadKind {
             Self::StatefulSet => "statefulsets.apps",
             Self::DaemonSet => "daemonsets.apps",
             Self::Job => "jobs.batch",
+            Self::CronJob => "cronjobs.batch",
         }
     }
 }
@@ -112,4 +138,33 @@ impl WorkloadKind {
 /// Reads what the cluster says about `target`.
 pub async fn read(client: &Client, target: &Target) -> Symptoms {
     read::Reader::new(client).symptoms(target).await
+}
+
+/// The pods of `target` alone, without events, secrets and nodes: for whoever looks again and again.
+pub async fn glance(client: &Client, target: &Target) -> Symptoms {
+    read::Reader::new(client).glance(target).await
+}
+
+/// What a pre-flight needs of a cluster: the named secrets, and the nodes.
+pub async fn surroundings(
+    client: &Client,
+    secrets: &[(String, String)],
+    accounts: &[(String, String)],
+) -> Surroundings {
+    read::Reader::new(client)
+        .surroundings(secrets, accounts)
+        .await
+}
+
+/// What stands around pods that do not exist yet.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// Pull secrets by namespace and name.
+    pub secrets: std::collections::BTreeMap<(String, String), crate::symptom::SecretState>,
+    /// Names of the pull secrets that a service account gives to its pods.
+    pub accounts: std::collections::BTreeMap<(String, String), Vec<String>>,
+    /// `os/arch` of the nodes.
+    pub platforms: std::collections::BTreeSet<(String, String)>,
+    /// What could not be read.
+    pub gaps: Vec<crate::symptom::Gap>,
 }

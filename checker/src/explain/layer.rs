@@ -96,6 +96,33 @@ impl Speaker {
     }
 }
 
+/// Why a TLS connection was not made, as far as the words tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum TlsReason {
+    /// Nobody whom the client trusts signed the chain.
+    UnknownAuthority,
+    /// The certificate is past its dates.
+    Expired,
+    /// The certificate is before its dates.
+    NotYetValid,
+    /// The certificate is for other names.
+    NameMismatch,
+    /// The handshake did not end in time.
+    HandshakeTimeout,
+    /// The server wants a certificate of the client.
+    ClientCertificateRequired,
+    /// The two sides share no version of the protocol.
+    VersionRefused,
+    /// The other side does not speak TLS.
+    NotTls,
+    /// The certificate cannot be read or is not acceptable in itself.
+    BadCertificate,
+    /// Any other end of the handshake.
+    HandshakeFailed,
+}
+
 /// One wrap of the message: who says what. Texts are free of secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -119,12 +146,27 @@ pub struct Layer {
     /// The host that it names: of the URL, the lookup or the connection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
+    /// The address that was dialled or spoken to, with its port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// The HTTP status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
+    /// The call of the operating system that failed: `connect`, `read`, `write`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub syscall: Option<String>,
+    /// What the operating system said: `connection refused`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub errno: Option<String>,
+    /// Why TLS was not agreed on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsReason>,
     /// The registry's error code (`MANIFEST_UNKNOWN`) or the gRPC code (`NotFound`), as written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// The registry's words behind its code, without secrets, at most 300 bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
     /// The number of the attempt that it belongs to, from 0; absent outside of attempts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<usize>,

@@ -5,7 +5,8 @@
 
 use super::layer::{Layer, Speaker};
 use super::lexer::{Hit, Lexed};
-use super::redact::redact;
+use super::reason;
+use super::redact::{Hidden, cut};
 use super::signal::Signal;
 use super::text;
 use super::url::split_port;
@@ -14,10 +15,13 @@ use super::url::split_port;
 const MOST: usize = 48;
 /// The longest text of a layer.
 const LONGEST: usize = 1024;
+/// The longest text of a registry behind its code.
+const DETAIL: usize = 300;
 
 /// Appends the layers of the stretch `start..end`.
 pub(super) fn collect(
     lexed: &Lexed<'_>,
+    hidden: &[Hidden],
     start: usize,
     end: usize,
     attempt: Option<usize>,
@@ -41,15 +45,19 @@ pub(super) fn collect(
         if !opens(lexed, hit, start) {
             continue;
         }
+        let stretch = |at: usize, who, by| Stretch {
+            start: at,
+            end: hit.start,
+            who,
+            by,
+            attempt,
+        };
         match opening.take() {
-            Some((at, who, by)) => layers.extend(layer(lexed, at, hit.start, who, by, attempt)),
+            Some((at, who, by)) => layers.extend(layer(lexed, hidden, &stretch(at, who, by))),
             None if first => layers.extend(layer(
                 lexed,
-                start,
-                hit.start,
-                Speaker::Unknown,
-                None,
-                attempt,
+                hidden,
+                &stretch(start, Speaker::Unknown, None),
             )),
             None => {}
         }
@@ -58,7 +66,14 @@ pub(super) fn collect(
     }
     if layers.len() < MOST {
         let (at, who, by) = opening.unwrap_or((start, Speaker::Unknown, None));
-        layers.extend(layer(lexed, at, end, who, by, attempt));
+        let last = Stretch {
+            start: at,
+            end,
+            who,
+            by,
+            attempt,
+        };
+        layers.extend(layer(lexed, hidden, &last));
     }
 }
 
@@ -79,14 +94,23 @@ fn opens(lexed: &Lexed<'_>, hit: &Hit, start: usize) -> bool {
     at_opening && is_request
 }
 
-fn layer(
-    lexed: &Lexed<'_>,
+/// A part of the text that is one layer.
+struct Stretch<'h> {
     start: usize,
     end: usize,
     who: Speaker,
-    by: Option<&Hit>,
+    by: Option<&'h Hit>,
     attempt: Option<usize>,
-) -> Option<Layer> {
+}
+
+fn layer(lexed: &Lexed<'_>, hidden: &[Hidden], stretch: &Stretch<'_>) -> Option<Layer> {
+    let Stretch {
+        start,
+        end,
+        who,
+        by,
+        attempt,
+    } = *stretch;
     let words = text::bounded(text::slice(lexed.text, start, end), LONGEST);
     let words =
         words.trim_matches(|c: char| c.is_whitespace() || matches!(c, ':' | ',' | ';' | '[' | '*'));
@@ -123,31 +147,52 @@ fn layer(
                 .partition_point(|status| status.start < start),
         )
         .filter(|status| at(status.start));
-    let host = match who {
+    let place = |words: &str| words.as_ptr().addr() - lexed.text.as_ptr().addr();
+    let shown = |words: &str| {
+        let at = place(words);
+        cut(lexed.text, hidden, at, at + words.len())
+    };
+    let dialled = match who {
         Speaker::Resolver | Speaker::Network => by.and_then(|hit| {
             let rest = text::bounded(text::slice(lexed.text, hit.end, end), 300).trim_start();
             let word = rest.split([' ', '"', ',']).next()?.trim_end_matches(':');
             let word = word.rsplit("->").next()?;
-            let (host, _) = split_port(word);
-            (!host.is_empty() && hit.phrase.signal != Signal::DialUnix).then(|| host.to_owned())
+            let (host, port) = split_port(word);
+            (!host.is_empty() && hit.phrase.signal != Signal::DialUnix)
+                .then_some((host, port.map(|_| word)))
         }),
         _ => None,
     };
+    let reason = reason::read(lexed, start, end);
     Some(Layer {
         who,
         stage: by.and_then(|hit| hit.phrase.stage),
-        text: redact(words),
+        text: shown(words),
         reference: reference.map(|name| name.text.to_owned()),
         method: url.and_then(|url| url.method).map(str::to_ascii_uppercase),
         url: url.map(|url| {
-            redact(text::bounded(
+            shown(text::bounded(
                 text::slice(lexed.text, url.start, url.end),
                 LONGEST,
             ))
         }),
-        host: host.or_else(|| url.map(|url| text::bounded(url.host, 255).to_owned())),
+        host: dialled
+            .map(|(host, _)| host.to_owned())
+            .or_else(|| url.map(|url| text::bounded(url.host, 255).to_owned())),
+        address: dialled.and_then(|(_, address)| address).map(str::to_owned),
         status: status.map(|status| status.code),
+        syscall: reason.syscall.map(str::to_owned),
+        errno: reason.errno.map(str::to_owned),
+        tls: reason.tls,
         code: by.and_then(|hit| code(lexed, hit, end)),
+        detail: by.and_then(|hit| {
+            is_registry_code(hit.phrase.signal).then_some(())?;
+            let rest = text::slice(lexed.text, hit.end, end).strip_prefix(": ")?;
+            let rest = rest.trim_matches(|c: char| {
+                c.is_whitespace() || matches!(c, '"' | ',' | ';' | ']' | ')' | ':')
+            });
+            (!rest.is_empty()).then(|| shown(text::bounded(rest, DETAIL)))
+        }),
         attempt,
     })
 }
@@ -163,12 +208,22 @@ fn code(lexed: &Lexed<'_>, hit: &Hit, end: usize) -> Option<String> {
                 .collect();
             (!word.is_empty()).then_some(word)
         }
-        Signal::Denied
-        | Signal::Unauthorized
-        | Signal::ManifestUnknown
-        | Signal::NameUnknown
-        | Signal::BlobUnknown
-        | Signal::RateLimit => Some(text::slice(lexed.text, hit.start, hit.end).to_owned()),
+        signal if is_registry_code(signal) => {
+            Some(text::slice(lexed.text, hit.start, hit.end).to_owned())
+        }
         _ => None,
     }
+}
+
+/// The phrase is a registry's error code in one of its spellings.
+const fn is_registry_code(signal: Signal) -> bool {
+    matches!(
+        signal,
+        Signal::Denied
+            | Signal::Unauthorized
+            | Signal::ManifestUnknown
+            | Signal::NameUnknown
+            | Signal::BlobUnknown
+            | Signal::RateLimit
+    )
 }

@@ -7,7 +7,7 @@ use super::lexicon::{self, Match, Phrase};
 use super::signal::Signal;
 use super::text;
 use super::url::{self, Span, Url};
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use std::sync::LazyLock;
 
 /// A phrase and where it stands.
@@ -42,6 +42,8 @@ pub(super) struct Lexed<'t> {
     pub(super) urls: Vec<Url<'t>>,
     pub(super) names: Vec<Named<'t>>,
     pub(super) statuses: Vec<Status>,
+    /// URLs and what is written like one.
+    pub(super) spans: Vec<Span>,
 }
 
 struct Lexicon {
@@ -54,6 +56,8 @@ static LEXICON: LazyLock<Option<Lexicon>> = LazyLock::new(|| {
     let automaton = AhoCorasick::builder()
         .ascii_case_insensitive(true)
         .match_kind(MatchKind::LeftmostLongest)
+        // Some megabytes of table; twice as fast as the other kinds.
+        .kind(Some(AhoCorasickKind::DFA))
         .build(phrases.iter().map(|phrase| phrase.text))
         .ok()?;
     Some(Lexicon { automaton, phrases })
@@ -95,6 +99,7 @@ pub(super) fn lex(message: &str) -> Lexed<'_> {
         urls,
         names,
         statuses,
+        spans,
     }
 }
 

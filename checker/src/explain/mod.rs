@@ -17,6 +17,7 @@ mod lexer;
 mod lexicon;
 mod paste;
 mod reading;
+mod reason;
 mod redact;
 mod render;
 mod signal;
@@ -25,7 +26,7 @@ mod tail;
 mod text;
 mod url;
 
-pub use layer::{Attempt, Explanation, Layer, Role, Speaker};
+pub use layer::{Attempt, Explanation, Layer, Role, Speaker, TlsReason};
 pub use render::render_text;
 
 use crate::clue::Clue;
@@ -60,9 +61,17 @@ pub fn explain(message: &str) -> Explanation {
     };
     let causes = causes::candidates(&analysis, &decisive, whole);
 
+    let hidden = redact::secrets(&cleaned, &lexed.spans);
     let mut layers = Vec::new();
     if analysis.parts.is_empty() {
-        layers::collect(&lexed, analysis.start, analysis.end, None, &mut layers);
+        layers::collect(
+            &lexed,
+            &hidden,
+            analysis.start,
+            analysis.end,
+            None,
+            &mut layers,
+        );
     } else {
         let head_end = analysis
             .parts
@@ -70,13 +79,14 @@ pub fn explain(message: &str) -> Explanation {
             .map_or(analysis.start, |part| part.start);
         layers::collect(
             &lexed,
+            &hidden,
             analysis.start.min(head_end),
             head_end,
             None,
             &mut layers,
         );
         for (at, part) in analysis.parts.iter().enumerate() {
-            layers::collect(&lexed, part.start, part.end, Some(at), &mut layers);
+            layers::collect(&lexed, &hidden, part.start, part.end, Some(at), &mut layers);
         }
     }
     let attempts = analysis

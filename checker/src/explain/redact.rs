@@ -5,7 +5,7 @@
 //! that looks like a JSON web token. One pass, linear.
 
 use super::text;
-use super::url::{self, Span};
+use super::url::Span;
 use aho_corasick::{AhoCorasick, MatchKind};
 use std::sync::LazyLock;
 
@@ -65,47 +65,89 @@ static KEY_WORDS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
         .ok()
 });
 
-/// The text without its secrets.
-pub(super) fn redact(words: &str) -> String {
-    super::steps::spend(words.len());
-    let mut out = String::with_capacity(words.len());
-    let (spans, _) = url::find(words);
-    let mut at = 0;
-    for Span { start, end } in spans {
-        plain(text::slice(words, at, start), &mut out);
-        address(text::slice(words, start, end), &mut out);
-        at = end;
+/// A stretch of the text that holds a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hidden {
+    start: usize,
+    end: usize,
+}
+
+/// Where the secrets of a text are, in order and apart from each other; `spans` are its URLs.
+pub(super) fn secrets(whole: &str, spans: &[Span]) -> Vec<Hidden> {
+    super::steps::spend(whole.len());
+    let mut found = Vec::new();
+    for span in spans {
+        address(whole, *span, &mut found);
     }
-    plain(text::from(words, at), &mut out);
+    values(whole, spans, &mut found);
+    tokens(whole, &mut found);
+    if found.len() > 1 {
+        found.sort_unstable_by_key(|one| (one.start, one.end));
+        found.dedup_by(|next, kept| {
+            let joined = next.start <= kept.end;
+            if joined {
+                kept.end = kept.end.max(next.end);
+            }
+            joined
+        });
+    }
+    found
+}
+
+/// `whole[start..end]` without the secrets in it.
+pub(super) fn cut(whole: &str, hidden: &[Hidden], start: usize, end: usize) -> String {
+    let from = hidden.partition_point(|one| one.end <= start);
+    let inside = hidden.get(from..).unwrap_or(&[]);
+    if inside.first().is_none_or(|one| one.start >= end) {
+        return text::slice(whole, start, end).to_owned();
+    }
+    let mut out = String::with_capacity(end.saturating_sub(start));
+    let mut at = start;
+    for one in inside.iter().take_while(|one| one.start < end) {
+        out.push_str(text::slice(whole, at, one.start.max(at)));
+        out.push_str(HIDDEN);
+        at = one.end.min(end).max(at);
+    }
+    out.push_str(text::slice(whole, at, end));
     out
 }
 
-/// Text outside of URLs: values after telling words, and tokens.
-fn plain(words: &str, out: &mut String) {
+/// Values after telling words, outside of URLs.
+fn values(whole: &str, spans: &[Span], found: &mut Vec<Hidden>) {
+    let Some(keys) = KEY_WORDS.as_ref() else {
+        return;
+    };
+    let mut spans = spans.iter().peekable();
     let mut at = 0;
-    // A value stands behind `=` or `:`; most layers have neither.
-    let may_hold = words.bytes().any(|b| b == b'=' || b == b':');
-    if let Some(keys) = KEY_WORDS.as_ref().filter(|_| may_hold) {
-        for found in keys.find_iter(words) {
-            if found.start() < at {
-                continue;
-            }
-            let before = text::until(words, found.start()).chars().next_back();
-            if before.is_some_and(|c| c.is_alphanumeric() || c == '/') {
-                continue;
-            }
-            if let Some((from, to)) = value_after(words, found.end()) {
-                tokens(text::slice(words, at, from), out);
-                out.push_str(HIDDEN);
-                at = to;
-            }
+    for key in keys.find_iter(whole) {
+        while spans.next_if(|span| span.end <= key.start()).is_some() {}
+        let limit = match spans.peek() {
+            Some(span) if span.start <= key.start() => continue,
+            Some(span) => span.start,
+            None => whole.len(),
+        };
+        // A value stands right behind its key.
+        if key.start() < at
+            || !matches!(
+                whole.as_bytes().get(key.end()),
+                Some(b'=' | b':' | b'"' | b'\'')
+            )
+        {
+            continue;
+        }
+        let before = text::until(whole, key.start()).chars().next_back();
+        if before.is_some_and(|c| c.is_alphanumeric() || c == '/') {
+            continue;
+        }
+        if let Some((start, end)) = value_after(text::until(whole, limit), key.start(), key.end()) {
+            found.push(Hidden { start, end });
+            at = end;
         }
     }
-    tokens(text::from(words, at), out);
 }
 
 /// The value after a key: `=v`, `: v` (after a quoted key or for a header), `"v"`.
-fn value_after(words: &str, end: usize) -> Option<(usize, usize)> {
+fn value_after(words: &str, key: usize, end: usize) -> Option<(usize, usize)> {
     let mut rest = text::from(words, end);
     let mut start = end;
     let mut skip = |rest: &mut &str, lead: &[char]| {
@@ -122,9 +164,7 @@ fn value_after(words: &str, end: usize) -> Option<(usize, usize)> {
     if !equals && !colon {
         return None;
     }
-    let key_is_header = text::until(words, end)
-        .to_ascii_lowercase()
-        .ends_with("authorization");
+    let key_is_header = text::slice(words, key, end).eq_ignore_ascii_case("authorization");
     if colon {
         // `token: what went wrong` is prose, not a value.
         let has_blank = skip(&mut rest, &[' ']);
@@ -161,67 +201,82 @@ fn value_after(words: &str, end: usize) -> Option<(usize, usize)> {
 }
 
 /// Words that begin like a JSON web token or hold a long signature.
-fn tokens(words: &str, out: &mut String) {
-    let mut rest = words;
-    while let Some(at) = rest.find("eyJ") {
-        let (head, tail) = (text::until(rest, at), text::from(rest, at));
+fn tokens(whole: &str, found: &mut Vec<Hidden>) {
+    let mut from = 0;
+    while let Some(at) = text::from(whole, from).find("eyJ") {
+        let start = from + at;
+        let tail = text::from(whole, start);
         let length = tail
             .find(|c: char| {
                 !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '=' | '+' | '/'))
             })
             .unwrap_or(tail.len());
-        out.push_str(head);
+        from = start + length;
         if length >= 20 {
-            out.push_str(HIDDEN);
-        } else {
-            out.push_str(text::until(tail, length));
+            found.push(Hidden { start, end: from });
         }
-        rest = text::from(tail, length);
     }
-    out.push_str(rest);
 }
 
 /// A URL: no user info, no query values but the plain ones.
-fn address(url: &str, out: &mut String) {
+fn address(whole: &str, span: Span, found: &mut Vec<Hidden>) {
+    let url = text::slice(whole, span.start, span.end);
     let Some((scheme, body)) = url.split_once("://") else {
-        out.push_str(url);
         return;
     };
-    out.push_str(scheme);
-    out.push_str("://");
-    let (authority, path) = match body.find(['/', '?', '#']) {
-        Some(at) => (text::until(body, at), text::from(body, at)),
-        None => (body, ""),
-    };
-    match authority.rsplit_once('@') {
-        Some((_, host)) => {
-            out.push_str(HIDDEN);
-            out.push('@');
-            out.push_str(host);
-        }
-        None => out.push_str(authority),
+    let authority_start = span.start + scheme.len() + 3;
+    let length = body.find(['/', '?', '#']).unwrap_or(body.len());
+    if let Some((user, _)) = text::until(body, length).rsplit_once('@') {
+        found.push(Hidden {
+            start: authority_start,
+            end: authority_start + user.len(),
+        });
     }
-    let Some((path, query)) = path.split_once('?') else {
-        tokens(path, out);
+    let Some((path, query)) = text::from(body, length).split_once('?') else {
         return;
     };
-    tokens(path, out);
-    for (at, pair) in query.split('&').enumerate() {
-        out.push(if at == 0 { '?' } else { '&' });
-        match pair.split_once('=') {
-            Some((key, value)) if !PLAIN.contains(&key) && !value.is_empty() => {
-                out.push_str(key);
-                out.push('=');
-                out.push_str(HIDDEN);
-            }
-            _ => out.push_str(pair),
+    let mut at = authority_start + length + path.len() + 1;
+    for pair in query.split('&') {
+        if let Some((key, value)) = pair.split_once('=')
+            && !PLAIN.contains(&key)
+            && !value.is_empty()
+        {
+            found.push(Hidden {
+                start: at + key.len() + 1,
+                end: at + pair.len(),
+            });
         }
+        at += pair.len() + 1;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::explain::url;
+
+    fn redact(words: &str) -> String {
+        let hidden = secrets(words, &url::find(words).0);
+        cut(words, &hidden, 0, words.len())
+    }
+
+    #[test]
+    fn a_cut_through_a_secret_shows_none_of_it() {
+        let words = "a password=hunter2 b eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.e30.x";
+        let hidden = secrets(words, &[]);
+        for start in 0..words.len() {
+            for end in start..=words.len() {
+                let shown = cut(words, &hidden, start, end);
+                assert!(
+                    !shown.contains("hunter2") && !shown.contains("eyJhb"),
+                    "{shown}"
+                );
+                assert!(shown.len() <= end - start + 2 * HIDDEN.len());
+            }
+        }
+        assert_eq!(cut(words, &hidden, 0, 13), "a password=[hidden]");
+        assert_eq!(cut(words, &hidden, 18, 20), " b");
+    }
 
     #[test]
     fn secrets_are_hidden_and_the_rest_stays() {

@@ -13,7 +13,7 @@ pub use pod::{
 };
 pub use secret::{PullSecret, SecretBody, SecretState};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// All that was read from the cluster for one request.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +24,35 @@ pub struct Symptoms {
     pub nodes: BTreeMap<String, NodeFacts>,
     /// What could not be read, and why.
     pub gaps: Vec<Gap>,
+    /// Pods that were read, those that are not kept in `pods` included.
+    pub pods_read: usize,
+    /// Of pods that were read and not kept, because nothing is wrong with them: who runs what.
+    pub runs: BTreeMap<String, Runs>,
+    /// How far the workload is rolled out, where one was asked for.
+    pub rollout: Option<Rollout>,
+}
+
+/// Healthy containers of one image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Runs {
+    /// How many.
+    pub containers: usize,
+    /// On which nodes; at most [`Runs::NODES`].
+    pub nodes: BTreeSet<String>,
+}
+
+impl Runs {
+    /// Nodes that are remembered.
+    pub const NODES: usize = 64;
+}
+
+/// How far a workload is rolled out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rollout {
+    /// Everything that was asked for runs, and nothing older.
+    pub done: bool,
+    /// In words: `2 of 3 updated, 1 available`.
+    pub words: String,
 }
 
 impl Symptoms {
@@ -108,10 +137,11 @@ pub struct Right {
 impl Right {
     /// The command that shows whether the right is there.
     pub fn question(&self) -> String {
-        let scope = self
-            .namespace
-            .as_ref()
-            .map_or_else(String::new, |name| format!(" -n {name}"));
+        let scope = match &self.namespace {
+            Some(name) => format!(" -n {name}"),
+            None if matches!(self.resource, "nodes" | "namespaces") => String::new(),
+            None => " --all-namespaces".into(),
+        };
         format!("kubectl auth can-i {} {}{scope}", self.verb, self.resource)
     }
 }

@@ -10,6 +10,8 @@ pub struct PullSecret {
     pub name: String,
     /// What the cluster answered.
     pub state: SecretState,
+    /// Other namespaces that have a secret of this name, where one is missing and could be looked for.
+    pub elsewhere: Vec<String>,
 }
 
 /// What the cluster answered when asked for a secret.

@@ -289,6 +289,7 @@ fn secret(state: SecretState) -> PullSecret {
     PullSecret {
         name: "pull".into(),
         state,
+        elsewhere: Vec::new(),
     }
 }
 
