@@ -262,6 +262,7 @@ impl Builder {
                 "login.microsoftonline.com".into(),
                 Place::Entra,
             )?;
+            add(&mut places, "graph.microsoft.com".into(), Place::Graph)?;
             add(&mut places, "169.254.169.254".into(), Place::Imds)?;
         }
         let fallback = any_host.and_then(|host| places.get(&host).cloned());

@@ -14,6 +14,7 @@ use percent_encoding::percent_decode_str;
 use crate::auth::token::{self, Signer, TokenRequest};
 use crate::auth::{AuthPolicy, Caller, Gate, Identity, Scope};
 use crate::azure::acr::Acrs;
+use crate::azure::data_plane::{self, Done};
 use crate::azure::quota::Bucket;
 use crate::azure::state::Acr;
 use crate::azure::{self, Azure};
@@ -62,6 +63,7 @@ pub(crate) enum Place {
     Data(Vec<Arc<Registry>>),
     Arm,
     Entra,
+    Graph,
     Imds,
 }
 
@@ -217,6 +219,10 @@ impl Core {
                 Ok(body) => azure::arm::answer(self, call, &body),
                 Err(refusal) => refusal.into_reply(),
             },
+            Some(Place::Graph) => match bytes(body).await {
+                Ok(body) => azure::graph(self, call, &body),
+                Err(refusal) => refusal.into_reply(),
+            },
             None => text_reply(
                 StatusCode::MISDIRECTED_REQUEST,
                 "text/plain; charset=utf-8",
@@ -277,11 +283,20 @@ impl Core {
                     .with_acr(registry, call, |acr| acr.exchange(&form))
                     .unwrap_or_else(|| Err(protocol::page_not_found()));
             }
+            Route::Other if call.path.starts_with(data_plane::ROOT) && registry.is_acr() => {
+                let body = bytes(body).await?;
+                return self.data_plane(registry, call, &body);
+            }
             Route::Other => return Err(protocol::page_not_found()),
             _ => protocol::check(call.target)?,
         }
         let caller = self.admit(registry, call)?;
         self.charge(registry, call, Some(&caller.identity))?;
+        let unlocked = |acr: Acrs<'_>| {
+            acr.acr
+                .check_locks(call.target, call.method, &registry.store)
+        };
+        self.with_acr(registry, call, unlocked).unwrap_or(Ok(()))?;
         let ask = Ask {
             core: self,
             registry,
@@ -308,6 +323,29 @@ impl Core {
             .unwrap_or_else(|refusal| voice(registry, call, &self.signer(registry), refusal));
         standing.show(&mut reply);
         Ok(reply)
+    }
+
+    /// What a registry of Azure says beyond the distribution API.
+    fn data_plane(&self, registry: &Registry, call: &Call<'_>, body: &[u8]) -> protocol::Outcome {
+        let ask = |body: &[u8]| {
+            self.with_acr(registry, call, |acr| acr.data_plane(registry, body))
+                .unwrap_or_else(|| Err(protocol::page_not_found()))
+        };
+        let (Done::Lock(key, attributes), Some(azure)) = (
+            match ask(body)? {
+                Done::Reply(reply) => return Ok(reply),
+                lock @ Done::Lock(..) => lock,
+            },
+            &self.azure,
+        ) else {
+            return Err(protocol::page_not_found());
+        };
+        azure
+            .lock(&registry.spec.name, key, attributes)
+            .map_err(|_| protocol::page_not_found())?;
+        // As a second look shows it.
+        self.with_acr(registry, call, |acr| acr.shown(registry))
+            .unwrap_or_else(|| Err(protocol::page_not_found()))
     }
 
     /// Works with the tenant's registry behind this one, if there is one.
@@ -494,6 +532,7 @@ impl Place {
             }
             Self::Arm => Target::bare(Route::Arm),
             Self::Entra => Target::bare(Route::Entra),
+            Self::Graph => Target::bare(Route::Other),
             Self::Imds => Target::bare(Route::Imds),
         }
     }

@@ -84,7 +84,7 @@ mod window;
 pub use auth::{Accounts, AuthPolicy, TokenService};
 pub use azure::{
     AcrRegistry, AzureError, AzureHandle, ConditionError, CustomRole, ManagedCluster, Principal,
-    RepositoryToken, Scope, Sku, SpellingError, Tenant,
+    RepositoryToken, Scope, Sku, SpellingError, Tenant, VirtualNetwork,
 };
 pub use builder::{BuildError, Builder};
 pub use clock::Clock;

@@ -383,6 +383,28 @@ impl Store {
         Ok(page(repository.tags.keys(), last, limit))
     }
 
+    /// Every manifest of a repository with the tags that point to it, in order of digests.
+    pub(crate) fn manifests(
+        &self,
+        repository: &str,
+    ) -> Result<Vec<(Arc<Manifest>, Vec<String>)>, Missing> {
+        let inner = self.read();
+        let found = inner
+            .repositories
+            .get(repository)
+            .ok_or(Missing::Repository)?;
+        let tags_of = |digest: &Digest| {
+            let tags = found.tags.iter();
+            tags.filter(|(_, tagged)| *tagged == digest)
+                .map(|(tag, _)| tag.to_string())
+                .collect()
+        };
+        let manifests = found.manifests.values();
+        Ok(manifests
+            .map(|manifest| (manifest.clone(), tags_of(&manifest.digest)))
+            .collect())
+    }
+
     pub(crate) fn repositories(&self, last: &str, limit: usize) -> (Vec<String>, bool) {
         page(self.read().repositories.keys(), last, limit)
     }

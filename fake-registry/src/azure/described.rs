@@ -12,6 +12,7 @@
 
 use std::str::FromStr;
 
+use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, de};
@@ -19,6 +20,7 @@ use serde::{Deserialize, de};
 use super::tenant::{
     AcrRegistry, CustomRole, ManagedCluster, Principal, RepositoryToken, Scope, Sku, Tenant,
 };
+use super::vnet::VirtualNetwork;
 use crate::fault::Span;
 use crate::keys::Secret;
 
@@ -49,6 +51,10 @@ pub(crate) struct Described {
     assign: Vec<Assignment>,
     #[serde(default)]
     deny: Vec<Denial>,
+    #[serde(default)]
+    virtual_networks: Vec<Network>,
+    #[serde(default)]
+    private_dns_zones: Vec<Zone>,
     #[serde(default)]
     page_size: Option<usize>,
     #[serde(default)]
@@ -111,8 +117,33 @@ struct Registry {
     tokens: Vec<Token>,
     #[serde(default)]
     competing_load: Vec<Load>,
+    /// Images and repositories that are locked against reading.
+    #[serde(default)]
+    unreadable: Vec<String>,
     #[serde(default)]
     images: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Network {
+    name: String,
+    resource_group: String,
+    addresses: String,
+    #[serde(default)]
+    subnets: IndexMap<String, String>,
+    /// Names and states.
+    #[serde(default)]
+    peerings: IndexMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Zone {
+    name: String,
+    resource_group: String,
+    #[serde(default)]
+    records: IndexMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -292,6 +323,16 @@ impl Described {
         for Denial { to, role, at } in self.deny {
             tenant = tenant.deny(to, &role, at);
         }
+        for network in self.virtual_networks {
+            tenant = tenant.virtual_network(network.into_network());
+        }
+        for zone in self.private_dns_zones {
+            let records = zone.records.iter();
+            let records: Vec<(&str, &str)> = records
+                .map(|(name, address)| (name.as_str(), address.as_str()))
+                .collect();
+            tenant = tenant.private_dns_zone(&zone.name, &zone.resource_group, &records);
+        }
         if let Some(entries) = self.page_size {
             tenant = tenant.page_size(entries);
         }
@@ -299,6 +340,19 @@ impl Described {
             tenant = tenant.grant_lag(time.0);
         }
         (tenant, images)
+    }
+}
+
+impl Network {
+    fn into_network(self) -> VirtualNetwork {
+        let mut network = VirtualNetwork::new(self.name, self.resource_group, self.addresses);
+        for (name, addresses) in self.subnets {
+            network = network.subnet(name, addresses);
+        }
+        for (name, state) in self.peerings {
+            network = network.peering(name, state);
+        }
+        network
     }
 }
 
@@ -352,6 +406,9 @@ impl Registry {
         }
         if let Some(host) = self.blobs_at {
             registry = registry.blobs_at(host);
+        }
+        for what in &self.unreadable {
+            registry = registry.unreadable(what);
         }
         for described in self.tokens {
             let mut token = RepositoryToken::new(described.name, described.password.0)

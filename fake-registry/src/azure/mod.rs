@@ -8,14 +8,18 @@ mod access;
 pub(crate) mod acr;
 pub(crate) mod arm;
 mod condition;
+pub(crate) mod data_plane;
 pub(crate) mod described;
 mod entra;
+mod graph;
 mod imds;
+pub(crate) mod lock;
 mod network;
 pub(crate) mod quota;
 mod roles;
 pub(crate) mod state;
 mod tenant;
+mod vnet;
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
@@ -25,6 +29,7 @@ use serde_json::{Value, json};
 pub use condition::ConditionError;
 pub use described::SpellingError;
 pub use state::AzureError;
+pub use vnet::VirtualNetwork;
 pub use tenant::{
     AcrRegistry, CustomRole, ManagedCluster, Principal, RepositoryToken, Scope, Sku, Tenant,
 };
@@ -38,6 +43,7 @@ use state::{State, provider_id};
 use tenant::{Assign, Load};
 
 pub(crate) use entra::answer as entra;
+pub(crate) use graph::answer as graph;
 pub(crate) use imds::answer as imds;
 
 /// How long tokens of Entra and the metadata service last.

@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
+use super::arm::operations::Operations;
 use super::condition::{Condition, ConditionError};
 use super::network::Cidr;
 use super::roles::{self, Role};
@@ -33,6 +35,9 @@ pub(crate) struct State {
     pub(crate) page_size: usize,
     pub(crate) grant_lag: Duration,
     pub(crate) start: Timestamp,
+    /// Resources of `Microsoft.Network` by id in lower case.
+    pub(crate) documents: BTreeMap<String, Value>,
+    pub(super) operations: Operations,
 }
 
 pub(crate) struct Acr {
@@ -42,6 +47,8 @@ pub(crate) struct Acr {
     /// As described, and as changed since.
     pub(crate) spec: AcrRegistry,
     pub(crate) allowed: Option<Vec<(String, Cidr)>>,
+    /// Rules that are there and mean nothing, since everything is allowed.
+    pub(crate) idle: Vec<(String, Cidr)>,
     pub(crate) private: Vec<(PrivateEndpoint, Vec<Cidr>)>,
     pub(crate) admin_passwords: [String; 2],
     /// The identity, if any, and its requests a minute.
@@ -57,6 +64,8 @@ pub(crate) struct Cluster {
     /// Object ids.
     pub(crate) kubelet: String,
     pub(crate) control_plane: String,
+    /// What its traffic to the outside goes through.
+    pub(crate) outbound: String,
 }
 
 pub(crate) struct Machine {
@@ -159,6 +168,8 @@ impl State {
             page_size: tenant.page_size,
             grant_lag: tenant.grant_lag,
             start,
+            documents: BTreeMap::new(),
+            operations: Operations::default(),
         };
         for (identity, group) in &tenant.identities {
             let at = Self::group_id(&state.subscription, group);
@@ -197,6 +208,7 @@ impl State {
                 assignable_scopes: vec![format!("/subscriptions/{}", state.subscription)],
             });
         }
+        state.add_networks(tenant)?;
         for assign in &tenant.assignments {
             state.assign(assign, start)?;
         }
@@ -301,6 +313,7 @@ impl State {
             scale_set: format!("aks-nodepool1-{number:08}-vmss"),
             kubelet,
             control_plane,
+            outbound: "loadBalancer".into(),
         });
         for node in &spec.nodes {
             self.add_node(name, node)?;
@@ -373,6 +386,7 @@ impl State {
             login_server: format!("{}.azurecr.io", spec.name.to_ascii_lowercase()),
             subscription,
             allowed: spec.allowed.as_deref().map(ranges).transpose()?,
+            idle: Vec::new(),
             private: private.collect::<Result<_, AzureError>>()?,
             admin_passwords: [password(1), password(2)],
             loads: Vec::new(),
@@ -649,6 +663,6 @@ pub(crate) fn ranges(texts: &[String]) -> Result<Vec<(String, Cidr)>, AzureError
         .collect()
 }
 
-fn cidr(text: &str) -> Result<Cidr, AzureError> {
+pub(crate) fn cidr(text: &str) -> Result<Cidr, AzureError> {
     Cidr::parse(text).ok_or_else(|| AzureError::Address(text.to_owned()))
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::lock::Locks;
+use super::vnet::{VirtualNetwork, Zone};
 use crate::keys::Secret;
 
 /// A tenant of Azure with one subscription or several.
@@ -25,6 +27,8 @@ pub struct Tenant {
     pub(crate) assignments: Vec<Assign>,
     pub(crate) page_size: usize,
     pub(crate) grant_lag: Duration,
+    pub(crate) networks: Vec<VirtualNetwork>,
+    pub(crate) zones: Vec<Zone>,
 }
 
 /// One role assignment as described.
@@ -152,6 +156,7 @@ pub struct AcrRegistry {
     pub(crate) arm_audience: bool,
     pub(crate) tokens: Vec<RepositoryToken>,
     pub(crate) loads: Vec<Load>,
+    pub(crate) locks: Locks,
 }
 
 /// Requests that other clients take out of the data-plane read bucket.
@@ -238,6 +243,7 @@ impl AcrRegistry {
             arm_audience: true,
             tokens: Vec::new(),
             loads: Vec::new(),
+            locks: Locks::new(),
         }
     }
 
@@ -515,6 +521,8 @@ impl Tenant {
             assignments: Vec::new(),
             page_size: 100,
             grant_lag: Duration::from_mins(10),
+            networks: Vec::new(),
+            zones: Vec::new(),
         }
     }
 

@@ -130,6 +130,24 @@ impl Content {
         }
     }
 
+    /// All of it, unless it is more than `limit` bytes.
+    pub(crate) fn read(self, limit: u64) -> io::Result<Bytes> {
+        if self.len() > limit {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        match self {
+            Self::Memory(bytes) => Ok(bytes),
+            Self::File { file, length } => {
+                let mut all = BytesMut::with_capacity(usize::try_from(length).unwrap_or_default());
+                let mut rest = FilePart::new(file, 0, length);
+                while let Some(piece) = rest.next()? {
+                    all.extend_from_slice(&piece);
+                }
+                Ok(all.freeze())
+            }
+        }
+    }
+
     /// From `first` up to, not including, `end`; both are within the content.
     pub(crate) fn part(self, first: u64, end: u64) -> Body {
         match self {

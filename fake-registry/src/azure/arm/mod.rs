@@ -5,6 +5,11 @@
 //! see. Ids compare without regard to case.
 
 mod authorization;
+mod clusters;
+mod documents;
+mod import;
+pub(super) mod operations;
+mod registries;
 mod resources;
 mod shapes;
 

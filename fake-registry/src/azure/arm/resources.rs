@@ -1,19 +1,20 @@
 //! Resources: subscriptions, groups, clusters, registries, scale sets, identities.
 
 use http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::shapes::{
     cluster_json, group_json, identity_json, registry_json, scale_set_id, scale_set_json,
     subscription_json,
 };
-use super::{ArmError, Outcome, Request, not_allowed};
-use crate::azure::state::{Acr, Cluster, State, Who, ranges};
-use crate::azure::tenant::Sku;
-use crate::message::json_reply;
+use super::{
+    ArmError, Outcome, Request, clusters, documents, not_allowed, operations, registries,
+};
+use crate::azure::state::{Acr, Cluster, State, Who};
+use crate::message::{json_reply, param};
 
 pub(super) const REGISTRIES: &str = "Microsoft.ContainerRegistry/registries";
-const CLUSTERS: &str = "Microsoft.ContainerService/managedClusters";
+pub(super) const CLUSTERS: &str = "Microsoft.ContainerService/managedClusters";
 pub(super) const SCALE_SETS: &str = "Microsoft.Compute/virtualMachineScaleSets";
 pub(super) const IDENTITIES: &str = "Microsoft.ManagedIdentity/userAssignedIdentities";
 
@@ -54,8 +55,38 @@ pub(super) fn answer(request: &Request<'_>, path: &str) -> Outcome {
         ["subscriptions", _] => subscription(request, at(1)),
         ["subscriptions", _, "resourcegroups"] => groups(request, at(1)),
         ["subscriptions", _, "resourcegroups", _] => group(request, at(1), at(3)),
+        ["subscriptions", _, "resources"] => everything(request, at(1), None),
+        ["subscriptions", _, "resourcegroups", _, "resources"] => {
+            known_group(request, at(1), at(3))?;
+            everything(request, at(1), Some(at(3)))
+        }
+        [
+            "subscriptions",
+            _,
+            "providers",
+            _,
+            "locations",
+            _,
+            "operations" | "operationresults",
+            name,
+        ] => operations::answer(request, path, name),
+        ["subscriptions", _, "providers", "microsoft.network", kind] => {
+            documents::list(request, at(1), None, kind)
+        }
         ["subscriptions", _, "providers", namespace, kind] => {
             list(request, at(1), None, namespace, kind)
+        }
+        [
+            "subscriptions",
+            _,
+            "resourcegroups",
+            _,
+            "providers",
+            "microsoft.network",
+            ..,
+        ] => {
+            known_group(request, at(1), at(3))?;
+            documents::answer(request, path)
         }
         [
             "subscriptions",
@@ -88,7 +119,7 @@ pub(super) fn answer(request: &Request<'_>, path: &str) -> Outcome {
     }
 }
 
-fn only_get(request: &Request<'_>) -> Result<(), ArmError> {
+pub(super) fn only_get(request: &Request<'_>) -> Result<(), ArmError> {
     if request.call.method == http::Method::GET {
         Ok(())
     } else {
@@ -187,7 +218,7 @@ fn known_group(request: &Request<'_>, subscription: &str, name: &str) -> Result<
     }
 }
 
-fn unknown_type(namespace: &str, kind: &str) -> ArmError {
+pub(super) fn unknown_type(namespace: &str, kind: &str) -> ArmError {
     ArmError::new(
         StatusCode::NOT_FOUND,
         "InvalidResourceType",
@@ -196,7 +227,7 @@ fn unknown_type(namespace: &str, kind: &str) -> ArmError {
 }
 
 /// Whether a resource is in the subscription and group that a list is about.
-fn within(id: &str, subscription: &str, group: Option<&str>) -> bool {
+pub(super) fn within(id: &str, subscription: &str, group: Option<&str>) -> bool {
     let parts: Vec<&str> = id.trim_start_matches('/').split('/').collect();
     let at = |position: usize| parts.get(position).copied().unwrap_or_default();
     at(1).eq_ignore_ascii_case(subscription)
@@ -310,7 +341,13 @@ fn one(
         && !(method == "GET" && rest.is_empty())
     {
         known_group(request, subscription, group)?;
-        return change_registry(request, &id, rest, not_found);
+        return registries::answer(request, &id, rest, not_found);
+    }
+    if kind == ("microsoft.containerservice", "managedclusters")
+        && !(method == "GET" && rest.is_empty())
+    {
+        known_group(request, subscription, group)?;
+        return clusters::change(request, &id, rest, not_found);
     }
     let state = request.azure.read();
     let read = |resource: &str| request.need(&state, &id, &format!("{resource}/read"));
@@ -364,150 +401,94 @@ fn one(
     Ok(json_reply(StatusCode::OK, &body))
 }
 
-fn change_registry(
-    request: &Request<'_>,
-    id: &str,
-    rest: &[&str],
-    not_found: impl Fn(&str) -> ArmError,
-) -> Outcome {
-    let mut state = request.azure.write();
-    let position = state
-        .registries
+/// The short form of every resource, for clients that look one up by type and name.
+fn everything(request: &Request<'_>, subscription: &str, group: Option<&str>) -> Outcome {
+    only_get(request)?;
+    let filter = param(request.call.query, "$filter").unwrap_or_default();
+    let wanted = Wanted::parse(&filter).ok_or_else(|| {
+        ArmError::bad_request(
+            "InvalidFilterInQueryString",
+            format!("Invalid $filter '{filter}' specified in the query string."),
+        )
+    })?;
+    let state = request.azure.read();
+    let registries = state.registries.iter().map(|acr| registry_json(&state, acr));
+    let clusters = state
+        .clusters
         .iter()
-        .position(|acr| acr.id.eq_ignore_ascii_case(id));
-    let need = |action: &str| request.need(&state, id, &format!("{REGISTRIES}/{action}"));
-    match (request.call.method.as_str(), rest) {
-        // An update by PUT of the whole resource changes what it names, which comes to the same.
-        ("PATCH" | "PUT", []) => {
-            need("write")?;
-            let position = position.ok_or_else(|| not_found(REGISTRIES))?;
-            let acr = state
-                .registries
-                .get_mut(position)
-                .ok_or_else(|| not_found(REGISTRIES))?;
-            patch(acr, &request.body)?;
-        }
-        ("POST", ["listcredentials"]) => {
-            need("listCredentials/action")?;
-            let acr = position
-                .and_then(|position| state.registries.get(position))
-                .ok_or_else(|| not_found(REGISTRIES))?;
-            if !acr.spec.admin_user {
-                return Err(ArmError::bad_request(
-                    "UnAuthorizedForCredentialOperations",
-                    format!(
-                        "Cannot perform credential operations for {} as admin user is disabled. Kindly enable admin user as per docs: https://docs.microsoft.com/en-us/azure/container-registry/container-registry-authentication#admin-account",
-                        acr.id
-                    ),
-                ));
+        .map(|cluster| cluster_json(&state, cluster));
+    let scale_sets = state
+        .clusters
+        .iter()
+        .map(|cluster| scale_set_json(&state, &scale_set_id(cluster), cluster));
+    let identities = state
+        .principals
+        .values()
+        .filter(|who| who.resource_id.is_some())
+        .map(|who| identity_json(&state, who));
+    let all = registries
+        .chain(clusters)
+        .chain(scale_sets)
+        .chain(identities)
+        .chain(state.documents.values().cloned());
+    let text = |item: &Value, key: &str| {
+        item.get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let items = all
+        .filter(|item| {
+            let (id, kind) = (text(item, "id"), text(item, "type"));
+            // What belongs to another resource is no entry of its own.
+            kind.matches('/').count() == 1
+                && within(&id, subscription, group)
+                && wanted.takes(&kind, &text(item, "name"))
+                && (request.all_rights
+                    || state.allows(&request.object_id, &id, &format!("{kind}/read")))
+        })
+        .map(|item| {
+            let mut short = json!({
+                "id": item.get("id"), "name": item.get("name"), "type": item.get("type"),
+                "location": item.get("location"), "tags": item.get("tags").cloned().unwrap_or_else(|| json!({})),
+            });
+            if let (Some(map), Some(sku)) = (short.as_object_mut(), item.get("sku")) {
+                map.insert("sku".into(), sku.clone());
             }
-            let [first, second] = &acr.admin_passwords;
-            return Ok(json_reply(
-                StatusCode::OK,
-                &json!({
-                    "username": acr.spec.name,
-                    "passwords": [{"name": "password", "value": first}, {"name": "password2", "value": second}],
-                }),
-            ));
-        }
-        _ => return Err(not_allowed(request.call.method)),
-    }
-    let acr = position
-        .and_then(|position| state.registries.get(position))
-        .ok_or_else(|| not_found(REGISTRIES))?;
-    Ok(json_reply(StatusCode::OK, &registry_json(&state, acr)))
+            short
+        })
+        .collect();
+    Ok(request.page(&state, items))
 }
 
-/// Everything is read before anything is changed.
-fn patch(acr: &mut Acr, body: &Value) -> Result<(), ArmError> {
-    let invalid = |what: &str, value: &Value| {
-        ArmError::bad_request(
-            "InvalidParameter",
-            format!("The value {value} of parameter {what} is invalid."),
-        )
-    };
-    let mut spec = acr.spec.clone();
-    let mut allowed = acr.allowed.clone();
-    if let Some(sku) = body.get("sku").and_then(|sku| sku.get("name")) {
-        spec.sku = sku
-            .as_str()
-            .and_then(Sku::parse)
-            .ok_or_else(|| invalid("sku.name", sku))?;
-    }
-    let empty = Map::new();
-    let properties = body
-        .get("properties")
-        .and_then(Value::as_object)
-        .unwrap_or(&empty);
-    let flag = |key: &str, current: bool| match properties.get(key) {
-        None | Some(Value::Null) => Ok(current),
-        Some(Value::Bool(on)) => Ok(*on),
-        Some(other) => Err(invalid(key, other)),
-    };
-    let choice = |key: &str, on: &str, off: &str, current: bool| match properties.get(key) {
-        None | Some(Value::Null) => Ok(current),
-        Some(value)
-            if value
-                .as_str()
-                .is_some_and(|text| text.eq_ignore_ascii_case(on)) =>
-        {
-            Ok(true)
+/// `resourceType eq '…'` and `name eq '…'`, joined by `and`.
+#[derive(Default)]
+struct Wanted {
+    kind: Option<String>,
+    name: Option<String>,
+}
+
+impl Wanted {
+    fn parse(filter: &str) -> Option<Self> {
+        let mut wanted = Self::default();
+        for term in filter.split(" and ").filter(|term| !term.trim().is_empty()) {
+            let (key, value) = term.trim().split_once(" eq ")?;
+            let value = value.trim().strip_prefix('\'')?.strip_suffix('\'')?;
+            match key.trim().to_ascii_lowercase().as_str() {
+                "resourcetype" => wanted.kind = Some(value.to_owned()),
+                "name" => wanted.name = Some(value.to_owned()),
+                _ => return None,
+            }
         }
-        Some(value)
-            if value
-                .as_str()
-                .is_some_and(|text| text.eq_ignore_ascii_case(off)) =>
-        {
-            Ok(false)
-        }
-        Some(other) => Err(invalid(key, other)),
-    };
-    spec.admin_user = flag("adminUserEnabled", spec.admin_user)?;
-    spec.anonymous_pull = flag("anonymousPullEnabled", spec.anonymous_pull)?;
-    spec.public_network = choice(
-        "publicNetworkAccess",
-        "Enabled",
-        "Disabled",
-        spec.public_network,
-    )?;
-    spec.abac = choice(
-        "roleAssignmentMode",
-        "AbacRepositoryPermissions",
-        "LegacyRegistryPermissions",
-        spec.abac,
-    )?;
-    if let Some(policy) = properties.get("policies").and_then(|policies| {
-        policies
-            .get("azureADAuthenticationAsArmPolicy")?
-            .get("status")
-    }) {
-        spec.arm_audience = policy
-            .as_str()
-            .ok_or_else(|| invalid("status", policy))?
-            .eq_ignore_ascii_case("enabled");
+        Some(wanted)
     }
-    if let Some(rules) = properties
-        .get("networkRuleSet")
-        .filter(|rules| rules.is_object())
-    {
-        let texts: Vec<String> = rules
-            .get("ipRules")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(|rule| rule.get("value").and_then(Value::as_str).map(str::to_owned))
-            .collect();
-        let deny = rules
-            .get("defaultAction")
-            .and_then(Value::as_str)
-            .is_some_and(|action| action.eq_ignore_ascii_case("Deny"));
-        allowed = if deny {
-            Some(ranges(&texts).map_err(|_| invalid("networkRuleSet.ipRules", rules))?)
-        } else {
-            None
+
+    fn takes(&self, kind: &str, name: &str) -> bool {
+        let same = |wanted: &Option<String>, text: &str| {
+            wanted
+                .as_ref()
+                .is_none_or(|wanted| wanted.eq_ignore_ascii_case(text))
         };
+        same(&self.kind, kind) && same(&self.name, name)
     }
-    acr.spec = spec;
-    acr.allowed = allowed;
-    Ok(())
 }

@@ -25,8 +25,9 @@ pub(super) fn registry_json(state: &State, acr: &Acr) -> Value {
     let enabled = |on: bool| if on { "enabled" } else { "disabled" };
     let rules: Vec<Value> = acr
         .allowed
+        .as_ref()
+        .unwrap_or(&acr.idle)
         .iter()
-        .flatten()
         .map(|(text, _)| json!({"action": "Allow", "value": text}))
         .collect();
     let endpoints: Vec<Value> = acr.private.iter().map(|(endpoint, _)| {
@@ -109,7 +110,7 @@ pub(super) fn cluster_json(state: &State, cluster: &Cluster) -> Value {
                 "name": "nodepool1", "count": count, "osType": "Linux", "mode": "System", "vmSize": "Standard_D4s_v5",
                 "orchestratorVersion": minor, "provisioningState": "Succeeded", "powerState": {"code": "Running"}, "type": "VirtualMachineScaleSets",
             }],
-            "networkProfile": {"networkPlugin": "azure", "outboundType": "loadBalancer", "loadBalancerSku": "standard"},
+            "networkProfile": {"networkPlugin": "azure", "outboundType": cluster.outbound, "loadBalancerSku": "standard"},
             "disableLocalAccounts": false,
         },
     });
