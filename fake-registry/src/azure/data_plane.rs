@@ -357,14 +357,17 @@ impl Place<'_> {
         let backwards = order == "timedesc";
         all.sort_by(|(a, _), (b, _)| if backwards { b.cmp(a) } else { a.cmp(b) });
         if !last.is_empty() {
-            all.retain(|(name, _)| if backwards { *name < last } else { *name > last });
+            all.retain(|(name, _)| {
+                if backwards {
+                    *name < last
+                } else {
+                    *name > last
+                }
+            });
         }
         let more = all.len() > limit;
         all.truncate(limit);
-        let end = all
-            .last()
-            .filter(|_| more)
-            .map(|(name, _)| name.clone());
+        let end = all.last().filter(|_| more).map(|(name, _)| name.clone());
         (all, end, limit)
     }
 

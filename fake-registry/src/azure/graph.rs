@@ -185,7 +185,11 @@ fn add_password(core: &Core, state: &mut State, id: &str, body: &Value) -> Reply
     };
     let secret = core.random.guid().replace('-', "");
     let key = state.guid(&format!("secret/{id}"));
-    let Some(who) = state.principals.get_mut(id).filter(|who| who.kind == "ServicePrincipal") else {
+    let Some(who) = state
+        .principals
+        .get_mut(id)
+        .filter(|who| who.kind == "ServicePrincipal")
+    else {
         return not_found(core, id);
     };
     who.secret = Some((secret.clone(), until));
@@ -204,7 +208,9 @@ fn not_found(core: &Core, what: &str) -> Reply {
         core,
         StatusCode::NOT_FOUND,
         "Request_ResourceNotFound",
-        &format!("Resource '{what}' does not exist or one of its queried reference-property objects are not present."),
+        &format!(
+            "Resource '{what}' does not exist or one of its queried reference-property objects are not present."
+        ),
     )
 }
 

@@ -29,10 +29,10 @@ use serde_json::{Value, json};
 pub use condition::ConditionError;
 pub use described::SpellingError;
 pub use state::AzureError;
-pub use vnet::VirtualNetwork;
 pub use tenant::{
     AcrRegistry, CustomRole, ManagedCluster, Principal, RepositoryToken, Scope, Sku, Tenant,
 };
+pub use vnet::VirtualNetwork;
 
 use crate::auth::jwt;
 use crate::clock::Clock;

@@ -146,7 +146,7 @@ impl State {
                     &format!("{kind}/A"),
                     None,
                     &json!({
-                        "fqdn": format!("{name}.{}.", zone.name), "ttl": 10, "isAutoRegistered": false, "metadata": null,
+                        "fqdn": format!("{name}.{}.", zone.name), "ttl": 10, "isAutoRegistered": false, "metadata": {},
                         "aRecords": [{"ipv4Address": address}],
                     }),
                 );

@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub(crate) mod tenant;
+pub(crate) mod witness;
 
 use fake_registry::{Conn, FakeRegistry, Scheme};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

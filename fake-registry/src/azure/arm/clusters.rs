@@ -108,7 +108,9 @@ fn reset(state: &mut State, position: usize, body: &Value) -> Result<(), ArmErro
         return Err(ArmError::new(
             StatusCode::BAD_REQUEST,
             "ServicePrincipalValidationClientError",
-            format!("The credentials in ServicePrincipalProfile were invalid: the secret of '{client_id}' is not accepted. Please see https://aka.ms/aks-sp-help for more details."),
+            format!(
+                "The credentials in ServicePrincipalProfile were invalid: the secret of '{client_id}' is not accepted. Please see https://aka.ms/aks-sp-help for more details."
+            ),
         ));
     };
     let kubelet = state

@@ -69,7 +69,9 @@ pub(super) fn answer(request: &Request<'_>, path: &str) -> Outcome {
                 return Ok(empty_reply(StatusCode::NO_CONTENT));
             };
             let below = format!("{key}/");
-            state.documents.retain(|other, _| !other.starts_with(&below));
+            state
+                .documents
+                .retain(|other, _| !other.starts_with(&below));
             disconnect(&mut state, &gone);
             Ok(empty_reply(StatusCode::OK))
         }
@@ -83,7 +85,9 @@ fn not_found(kind: &str, id: &str) -> ArmError {
     ArmError::new(
         StatusCode::NOT_FOUND,
         "ResourceNotFound",
-        format!("The Resource '{kind}/{name}' under resource group '{group}' was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix"),
+        format!(
+            "The Resource '{kind}/{name}' under resource group '{group}' was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix"
+        ),
     )
 }
 
@@ -95,8 +99,7 @@ pub(super) fn list(
     kind: &str,
 ) -> Outcome {
     super::resources::only_get(request)?;
-    let kind =
-        kind_of(&[kind]).ok_or_else(|| super::resources::unknown_type(NAMESPACE, kind))?;
+    let kind = kind_of(&[kind]).ok_or_else(|| super::resources::unknown_type(NAMESPACE, kind))?;
     let state = request.azure.read();
     let scope = group.map_or_else(
         || format!("/subscriptions/{subscription}"),
@@ -151,7 +154,9 @@ fn put(request: &Request<'_>, id: &str, kind: &str) -> Outcome {
         return Err(ArmError::new(
             StatusCode::NOT_FOUND,
             "ParentResourceNotFound",
-            format!("Failed to perform 'write' on resource(s) of type '{kind}', because the parent resource '{parent}' could not be found."),
+            format!(
+                "Failed to perform 'write' on resource(s) of type '{kind}', because the parent resource '{parent}' could not be found."
+            ),
         ));
     }
     if state.documents.len() >= MAX_DOCUMENTS && !state.documents.contains_key(&key) {
@@ -223,15 +228,13 @@ fn network_of<'a>(state: &'a State, subnet: &str) -> Option<Vec<&'a str>> {
 }
 
 /// A private endpoint of the tenant's own registry is approved at once.
-fn connect(
-    request: &Request<'_>,
-    state: &mut State,
-    document: &mut Value,
-) -> Result<(), ArmError> {
+fn connect(request: &Request<'_>, state: &mut State, document: &mut Value) -> Result<(), ArmError> {
     let invalid = |what: &str| {
         ArmError::bad_request(
             "InvalidResourceReference",
-            format!("Resource {what} referenced by the private endpoint was not found. Please make sure that the referenced resource exists, and that both resources are in the same region."),
+            format!(
+                "Resource {what} referenced by the private endpoint was not found. Please make sure that the referenced resource exists, and that both resources are in the same region."
+            ),
         )
     };
     let text = |pointer: &str| {
@@ -256,7 +259,8 @@ fn connect(
     let target = text(&format!("{connection}/privateLinkServiceId"));
     let name = text("/name");
     let id = text("/id");
-    let approve = "Microsoft.ContainerRegistry/registries/privateEndpointConnectionsApproval/action";
+    let approve =
+        "Microsoft.ContainerRegistry/registries/privateEndpointConnectionsApproval/action";
     request.need(state, &target, approve)?;
     let addresses = free_addresses(state, &subnet, &id);
     let Some(acr) = state
@@ -319,7 +323,8 @@ fn disconnect(state: &mut State, gone: &Value) {
             .and_then(Value::as_str)
             .unwrap_or_default()
     };
-    let target = text("/properties/privateLinkServiceConnections/0/properties/privateLinkServiceId");
+    let target =
+        text("/properties/privateLinkServiceConnections/0/properties/privateLinkServiceId");
     let name = text("/name");
     for acr in &mut state.registries {
         if acr.id.eq_ignore_ascii_case(target) {

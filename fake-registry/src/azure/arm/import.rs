@@ -54,8 +54,11 @@ pub(super) fn carry_out(
         .core
         .registry(target)
         .ok_or_else(|| failed(format!("The registry '{target}' does not answer.")))?;
-    let (repository, reference) = split(image)
-        .ok_or_else(|| failed(format!("The source image '{image}' is no name of an image.")))?;
+    let (repository, reference) = split(image).ok_or_else(|| {
+        failed(format!(
+            "The source image '{image}' is no name of an image."
+        ))
+    })?;
     let mut targets = Vec::new();
     for name in list(&request.body, "targetTags") {
         let (repository, tag) = split(name)
@@ -133,7 +136,8 @@ impl Copy<'_> {
         if depth > MAX_DEPTH {
             return Err(io::Error::other("indexes within indexes, too deep"));
         }
-        let missing = |_| io::Error::new(io::ErrorKind::NotFound, format!("{reference} is not there"));
+        let missing =
+            |_| io::Error::new(io::ErrorKind::NotFound, format!("{reference} is not there"));
         let manifest = self
             .source
             .store

@@ -79,7 +79,11 @@ pub(super) fn answer(request: &Request<'_>, path: &str, id: &str) -> Outcome {
         *asked += 1;
         return Ok(empty_reply(status));
     }
-    let status = if *asked == 0 { "InProgress" } else { "Succeeded" };
+    let status = if *asked == 0 {
+        "InProgress"
+    } else {
+        "Succeeded"
+    };
     *asked = asked.saturating_add(1);
     let body = json!({"id": path, "name": id, "status": status, "startTime": request.core.clock.now().to_string()});
     let mut reply = json_reply(StatusCode::OK, &body);

@@ -112,7 +112,9 @@ fn parts(state: &State, acr: &Acr, list: &str) -> Result<Vec<Value>, ArmError> {
             return Err(ArmError::new(
                 StatusCode::NOT_FOUND,
                 "InvalidResourceType",
-                format!("The resource type 'registries/{other}' could not be found in the namespace 'Microsoft.ContainerRegistry'."),
+                format!(
+                    "The resource type 'registries/{other}' could not be found in the namespace 'Microsoft.ContainerRegistry'."
+                ),
             ));
         }
     })

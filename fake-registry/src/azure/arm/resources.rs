@@ -7,9 +7,7 @@ use super::shapes::{
     cluster_json, group_json, identity_json, registry_json, scale_set_id, scale_set_json,
     subscription_json,
 };
-use super::{
-    ArmError, Outcome, Request, clusters, documents, not_allowed, operations, registries,
-};
+use super::{ArmError, Outcome, Request, clusters, documents, not_allowed, operations, registries};
 use crate::azure::state::{Acr, Cluster, State, Who};
 use crate::message::{json_reply, param};
 
@@ -412,7 +410,10 @@ fn everything(request: &Request<'_>, subscription: &str, group: Option<&str>) ->
         )
     })?;
     let state = request.azure.read();
-    let registries = state.registries.iter().map(|acr| registry_json(&state, acr));
+    let registries = state
+        .registries
+        .iter()
+        .map(|acr| registry_json(&state, acr));
     let clusters = state
         .clusters
         .iter()
