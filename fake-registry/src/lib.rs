@@ -78,6 +78,8 @@ mod registry;
 mod serve;
 mod store;
 mod stream;
+#[cfg(feature = "testcontainers")]
+pub mod testcontainers;
 mod tls;
 mod window;
 

@@ -62,6 +62,9 @@ pub(crate) struct Manifest {
     referrer: Option<Value>,
 }
 
+/// A manifest and the tags that point to it.
+pub(crate) type Tagged = (Arc<Manifest>, Vec<String>);
+
 /// Why something is not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Missing {
@@ -384,10 +387,7 @@ impl Store {
     }
 
     /// Every manifest of a repository with the tags that point to it, in order of digests.
-    pub(crate) fn manifests(
-        &self,
-        repository: &str,
-    ) -> Result<Vec<(Arc<Manifest>, Vec<String>)>, Missing> {
+    pub(crate) fn manifests(&self, repository: &str) -> Result<Vec<Tagged>, Missing> {
         let inner = self.read();
         let found = inner
             .repositories

@@ -9,53 +9,14 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
+use common::program::Program;
 use common::{Client, HOST, client};
 use fake_registry::FakeRegistry;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-
-/// The program, killed when dropped.
-struct Program {
-    child: Child,
-    address: String,
-    ca: Option<String>,
-}
-
-impl Program {
-    fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_fake-registry"))
-            .args(["serve", "--listen", "127.0.0.1:0"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap())
-            .lines()
-            .map(Result::unwrap);
-        let line = lines.next().unwrap();
-        let address = line.rsplit("://").next().unwrap().to_owned();
-        let ca = line.contains("https://").then(|| {
-            lines
-                .next()
-                .unwrap()
-                .strip_prefix("CA certificate in ")
-                .unwrap()
-                .to_owned()
-        });
-        Self { child, address, ca }
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// Whether a program is there; in CI it has to be.
 fn available(program: &str) -> bool {
@@ -223,26 +184,28 @@ async fn skopeo_pushes_and_copies_back_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn skopeo_logs_in_over_tls() {
+async fn skopeo_logs_in_with_and_without_tls() {
     if !available("skopeo") {
         return;
     }
     let home = TempDir::new().unwrap();
     let from = home.path().join("from");
     write_layout(&from, "team/web:v1 1x16KiB").await;
-    for kind in ["basic", "token"] {
-        let config = home.path().join("config.yaml");
-        let text = format!(
-            "any-host: localhost\nhosts:\n  - name: localhost\n    auth: {{ kind: {kind}, users: {{ ci: {{ password: s3cret, rights: ['*'] }} }} }}\n"
-        );
-        std::fs::write(&config, text).unwrap();
-        let program = Program::start(&["--tls", "--config", config.to_str().unwrap()]);
-        let certificates = home.path().join(kind);
-        std::fs::create_dir_all(&certificates).unwrap();
-        let ca = program.ca.as_ref().unwrap();
-        std::fs::copy(ca, certificates.join("ca.crt")).unwrap();
-        std::fs::remove_file(ca).unwrap();
-        let certificates = format!("--dest-cert-dir={}", certificates.display());
+    for (kind, tls) in [
+        ("basic", true),
+        ("token", true),
+        ("basic", false),
+        ("token", false),
+    ] {
+        let (program, ca) = Program::guarded(home.path(), kind, tls);
+        let certificates = if tls {
+            let folder = home.path().join(kind);
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::rename(&ca, folder.join("ca.crt")).unwrap();
+            format!("--dest-cert-dir={}", folder.display())
+        } else {
+            "--dest-tls-verify=false".to_owned()
+        };
         let push = |credentials: &str| {
             let from = format!("oci:{}:v1", from.display());
             let to = format!("docker://{}/team/web:v1", program.address);
@@ -258,6 +221,17 @@ async fn skopeo_logs_in_over_tls() {
             )
         };
         push("ci:s3cret").unwrap();
+        let reading = certificates.replace("--dest-", "--");
+        let named = format!("docker://{}/team/web", program.address);
+        let image = format!("{named}:v1");
+        let with = |work: &str, what: &str| {
+            let credentials = "--creds=ci:s3cret";
+            skopeo(home.path(), &[work, &reading, credentials, what])
+        };
+        assert!(with("inspect", &image).unwrap().contains("sha256:"));
+        assert!(with("list-tags", &named).unwrap().contains("\"v1\""));
+        with("delete", &image).unwrap();
+        assert!(with("inspect", &image).is_err());
         let refused = push("ci:wrong").unwrap_err();
         assert!(
             refused.contains("unauthorized") || refused.contains("authentication required"),

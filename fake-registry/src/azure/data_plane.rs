@@ -16,7 +16,7 @@ use crate::host::Registry;
 use crate::message::{Refusal, Reply, empty_reply, json_reply, param, set};
 use crate::names;
 use crate::protocol::page_not_found;
-use crate::store::{Content, Manifest};
+use crate::store::{Content, Manifest, Tagged};
 
 pub(crate) const ROOT: &str = "/acr/v1/";
 /// Entries of one page, and what a page has where nobody asks for fewer.
@@ -271,10 +271,7 @@ impl Place<'_> {
         }
     }
 
-    fn manifests(
-        &self,
-        name: &str,
-    ) -> Result<Vec<(std::sync::Arc<Manifest>, Vec<String>)>, Box<Refusal>> {
+    fn manifests(&self, name: &str) -> Result<Vec<Tagged>, Box<Refusal>> {
         self.registry
             .store
             .manifests(name)

@@ -6,6 +6,7 @@
 )]
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub(crate) mod program;
 pub(crate) mod tenant;
 pub(crate) mod witness;
 

@@ -79,7 +79,7 @@ fn update(state: &mut State, position: usize, body: &Value) -> Result<(), ArmErr
         return Ok(());
     };
     if let Some(outbound) = outbound {
-        cluster.outbound = (*outbound).to_owned();
+        (*outbound).clone_into(&mut cluster.outbound);
     }
     if cluster.spec.service_principal.is_some() {
         return Ok(());
