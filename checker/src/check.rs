@@ -7,6 +7,7 @@
 mod group;
 mod near;
 mod plan;
+mod refused;
 mod told;
 
 use std::collections::BTreeMap;
@@ -22,8 +23,9 @@ use crate::probe;
 use crate::reference::Reference;
 use crate::report::{Answer, Gap, Report};
 use crate::stage::Stage;
-use crate::symptom::{GapReason, PullSecret, Symptoms, Trouble};
+use crate::symptom::{GapReason, NodeFacts, PullPolicy, PullSecret, Symptoms, Trouble};
 use crate::verdict::{self, Case, Names, Settle, Verdict};
+use crate::wire::Excerpt;
 use crate::world::World;
 
 use group::{Group, groups};
@@ -179,6 +181,13 @@ async fn in_cluster(
         let facts = azure_facts(world, &symptoms, group, &mut asked).await;
         answers.push(answer(world, settings, &symptoms, group, facts).await);
     }
+    if let Some(not_created) = &symptoms.not_created {
+        gaps.push(Gap {
+            what: format!("no pod was created: {}", Excerpt::new(&not_created.message)),
+            ask: None,
+        });
+        answers.extend(refused::answers(not_created));
+    }
     answers.sort_by(|a, b| {
         let weight = |one: &Answer| (one.judgement.verdict.weight(), one.waiting.len());
         weight(b)
@@ -242,7 +251,7 @@ async fn answer(
     azure: Option<AzureFacts>,
 ) -> Answer {
     let reference = Reference::parse(&group.image).ok();
-    let first = group.failing.first().map(|(pod, _)| *pod);
+    let first = group.failing.first().map(|(pod, _)| *pod).or(group.example);
     let secrets: &[PullSecret] = first.map_or(&[], |pod| &pod.pull_secrets);
     let mut failing_nodes: Vec<String> = Vec::new();
     for node in group.failing.iter().filter_map(|(pod, _)| pod.node.clone()) {
@@ -272,13 +281,14 @@ async fn answer(
             );
         }
     }
+    let node = failing_nodes
+        .first()
+        .and_then(|node| symptoms.nodes.get(node));
     let corrected = match &reference {
         Some(reference) => corrected_host(world, reference, &evidence).await,
         None => None,
     };
-    let platform = failing_nodes
-        .first()
-        .and_then(|node| symptoms.nodes.get(node)?.platform());
+    let platform = node.and_then(NodeFacts::platform);
     let now = world.clock.now();
     let case = Case {
         image: &group.image,
@@ -289,6 +299,15 @@ async fn answer(
         after_pull,
         running: group.running,
         platform: platform.as_deref(),
+        node,
+        runs_beside: failing_nodes
+            .iter()
+            .any(|node| group.running_on.contains(node)),
+        always_pulls: group
+            .failing
+            .first()
+            .and_then(|(_, trouble)| trouble.container())
+            .is_some_and(|one| one.policy == Some(PullPolicy::Always)),
         on_azure: failing_nodes.iter().any(|node| {
             let id = symptoms
                 .nodes

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::cache::CacheRule;
 use super::client::ArmError;
 
 /// Everything that one question to Azure brought.
@@ -154,6 +155,8 @@ pub struct RegistryFacts {
     pub arm_tokens: bool,
     /// `provisioningState`.
     pub state: Option<String>,
+    /// Rules by which the repository in question is fetched from elsewhere.
+    pub cache_rules: Vec<CacheRule>,
 }
 
 /// A private endpoint connection of a registry.

@@ -5,6 +5,7 @@
 //! is a gap that names the missing action. Reads only; nothing here judges, nothing is retried,
 //! and the token goes to the endpoint and nowhere else.
 
+mod cache;
 mod client;
 mod facts;
 mod id;
@@ -15,11 +16,13 @@ mod roles;
 #[cfg(test)]
 mod tests;
 
+pub use cache::CacheRule;
 pub use client::ArmError;
 pub use facts::{
     Assignment, AzureFacts, AzureGap, ClusterFacts, Grant, KubeletIdentity, Lookup,
     PrivateEndpoint, RegistryFacts, RegistryMode,
 };
 pub use id::{NodeId, registry_login_server, same_id};
+pub(crate) use id::{SUFFIXES, suffix_of_region};
 pub use limits::{READS_PER_PULL_EXTRA, SkuLimits, sku_limits};
 pub use read::{Question, read};

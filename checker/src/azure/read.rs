@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
+use super::cache;
 use super::client::{ArmError, Client};
 use super::facts::{
     Assignment, AzureFacts, AzureGap, ClusterFacts, Grant, KubeletIdentity, PrivateEndpoint,
@@ -65,6 +66,7 @@ pub async fn read(world: &World, arm: &Arm, question: &Question) -> AzureFacts {
     if let Some(login) = &question.login_server {
         reader.registry(&subscriptions, login).await;
         reader.assignments(question.repository.as_deref()).await;
+        reader.cache_rules(question.repository.as_deref()).await;
     }
     reader.facts.lookups = reader.client.lookups;
     reader.facts
@@ -202,6 +204,16 @@ impl Reader<'_> {
         self.members(&registry, &mut found).await;
         found.sort_by(|a, b| a.id.cmp(&b.id));
         self.facts.assignments = Some(found);
+    }
+
+    async fn cache_rules(&mut self, repository: Option<&str>) {
+        let (Some(repository), Some(registry)) = (repository, self.facts.registry.as_mut()) else {
+            return;
+        };
+        match cache::rules(&mut self.client, &registry.id, repository).await {
+            Ok(rules) => registry.cache_rules = rules,
+            Err(error) => self.gap("cache rules of the registry", &error),
+        }
     }
 
     /// Definitions of the roles in `items`, by the last segment of their ids, lower case.
@@ -404,6 +416,7 @@ fn registry(item: &Value) -> Option<RegistryFacts> {
             "disabled",
         ),
         state: text(properties, "/provisioningState"),
+        cache_rules: Vec::new(),
         id,
     })
 }

@@ -18,6 +18,8 @@ pub(super) struct Group<'a> {
     pub(super) in_cluster: bool,
     pub(super) failing: Vec<(&'a Pod, Trouble<'a>)>,
     pub(super) running_on: BTreeSet<String>,
+    /// A pod that runs it; its pull secrets are those that work.
+    pub(super) example: Option<&'a Pod>,
     pub(super) running: usize,
     pub(super) hanging: Option<Timestamp>,
 }
@@ -54,6 +56,7 @@ pub(super) fn groups(symptoms: &Symptoms, now: Timestamp) -> Vec<Group<'_>> {
             if let Some(group) = found.get_mut(container.image.as_str()).filter(|_| runs) {
                 group.running += 1;
                 group.running_on.extend(pod.node.clone());
+                group.example.get_or_insert(pod);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Registry hosts that people misspell, and what they meant.
 
+use crate::azure::SUFFIXES;
 use crate::evidence::{Evidence, Role, Seen};
 use crate::reference::{Host, Reference};
 use crate::world::World;
@@ -32,15 +33,30 @@ pub(super) async fn corrected_host(
     if !unknown || resolved {
         return None;
     }
-    let host = near(&reference.registry().host().to_string())?;
-    let parsed = Host::parse(&host).ok()?;
-    world
-        .workstation
-        .net
-        .resolve(&parsed)
-        .await
-        .ok()
-        .map(|_| host)
+    let written = reference.registry().host().to_string();
+    let net = &world.workstation.net;
+    for host in near(&written).into_iter().chain(other_clouds(&written)) {
+        let Ok(parsed) = Host::parse(&host) else {
+            continue;
+        };
+        if net.resolve(&parsed).await.is_ok() {
+            return Some(host);
+        }
+    }
+    None
+}
+
+/// The same registry in Azure's other clouds.
+fn other_clouds(host: &str) -> Vec<String> {
+    let host = host.to_ascii_lowercase();
+    let named = SUFFIXES
+        .iter()
+        .find_map(|suffix| Some((*suffix, host.strip_suffix(suffix)?)));
+    let others = named.into_iter().flat_map(|(written, name)| {
+        let other = SUFFIXES.iter().filter(move |one| **one != written);
+        other.map(move |suffix| format!("{name}{suffix}"))
+    });
+    others.collect()
 }
 
 pub(super) fn near(host: &str) -> Option<String> {

@@ -225,6 +225,11 @@ pub(super) fn node(object: &core::Node) -> NodeFacts {
             .spec
             .as_ref()
             .and_then(|spec| spec.provider_id.clone()),
+        region: object
+            .metadata
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.get("topology.kubernetes.io/region").cloned()),
         kubelet: info.and_then(|info| known(&info.kubelet_version)),
         runtime: info.and_then(|info| known(&info.container_runtime_version)),
         ready,

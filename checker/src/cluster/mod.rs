@@ -6,6 +6,7 @@
 
 mod connect;
 mod convert;
+mod created;
 mod pages;
 mod read;
 mod wide;

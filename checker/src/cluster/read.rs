@@ -8,7 +8,9 @@ use kube::api::{Api, ListParams};
 
 use super::pages::{is_not_found, plain, reason};
 use super::{Target, convert};
-use crate::symptom::{Gap, GapReason, Pod, Right, Rollout, Runs, SecretState, Symptoms};
+use crate::symptom::{
+    Gap, GapReason, NotCreated, Pod, Right, Rollout, Runs, SecretState, Symptoms,
+};
 
 /// Pods kept of one workload, or in trouble in a namespace or cluster.
 pub(super) const PODS: usize = 5000;
@@ -27,6 +29,7 @@ pub(super) struct Reader<'a> {
     pub(super) pods_read: usize,
     pub(super) runs: BTreeMap<String, Runs>,
     pub(super) rollout: Option<Rollout>,
+    pub(super) not_created: Option<NotCreated>,
 }
 
 impl<'a> Reader<'a> {
@@ -37,6 +40,7 @@ impl<'a> Reader<'a> {
             pods_read: 0,
             runs: BTreeMap::new(),
             rollout: None,
+            not_created: None,
         }
     }
 
@@ -61,6 +65,7 @@ impl<'a> Reader<'a> {
             pods_read: self.pods_read,
             runs: self.runs,
             rollout: self.rollout,
+            not_created: self.not_created,
         }
     }
 

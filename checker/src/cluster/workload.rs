@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::pages::{Flow, is_not_found};
 use super::read::{PODS, Reader};
-use super::{WorkloadKind, convert};
+use super::{WorkloadKind, convert, created};
 use crate::symptom::{Pod, Right, Rollout};
 
 /// Jobs of a CronJob that are looked at.
@@ -36,9 +36,11 @@ impl Reader<'_> {
             resource: kind.resource(),
             namespace: Some(namespace.into()),
         };
+        let mut images = Vec::new();
         let selector = match api.get(name).await {
             Ok(object) => {
                 self.rollout = rollout(kind, &object);
+                images = created::template_images(&object.data);
                 selector(object.data.pointer("/spec/selector"))
             }
             Err(error) => {
@@ -87,6 +89,9 @@ impl Reader<'_> {
         })
         .await;
         self.pods_read += read;
+        if pods.is_empty() {
+            self.not_created = self.why_not_created(kind, namespace, name, images).await;
+        }
         pods
     }
 

@@ -30,6 +30,17 @@ pub struct Symptoms {
     pub runs: BTreeMap<String, Runs>,
     /// How far the workload is rolled out, where one was asked for.
     pub rollout: Option<Rollout>,
+    /// Why a workload has no pods at all.
+    pub not_created: Option<NotCreated>,
+}
+
+/// A workload whose controller cannot create its pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotCreated {
+    /// What the controller says.
+    pub message: String,
+    /// The images of the pods that there should be.
+    pub images: Vec<String>,
 }
 
 /// Healthy containers of one image.
@@ -80,6 +91,8 @@ pub struct NodeFacts {
     pub operating_system: Option<String>,
     /// `spec.providerID`.
     pub provider_id: Option<String>,
+    /// The label `topology.kubernetes.io/region`.
+    pub region: Option<String>,
     /// `status.nodeInfo.kubeletVersion`.
     pub kubelet: Option<String>,
     /// `status.nodeInfo.containerRuntimeVersion`.

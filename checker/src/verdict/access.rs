@@ -5,6 +5,7 @@
 
 use super::ending::{Stop, from, host, refusal, role};
 use super::kubelet::secrets_in_words;
+use super::roles::ask_azure;
 use super::{Case, Draft, Settle, image, roles, rules};
 use crate::azure::registry_login_server;
 use crate::cause::Cause;
@@ -31,7 +32,7 @@ pub(super) fn decide(case: &Case<'_>, vantage: &Vantage, stop: &Stop<'_>) -> Dra
         return Draft::open(stop.stage, Vec::new(), because, Vec::new());
     };
     match &fact.seen {
-        Seen::IdentityTokenRefused { refusal, .. } => return no_identity(vantage, refusal),
+        Seen::IdentityTokenRefused { refusal, .. } => return no_identity(case, vantage, refusal),
         Seen::ChallengeUnusable { text } | Seen::TokenUnreadable { text } => {
             let because = format!(
                 "{} answers sign-in with what cannot be used: {text}",
@@ -126,14 +127,17 @@ pub(super) fn refused(
     }
     match refusal.status {
         403 => forbidden(case, vantage, Some(refusal), because),
+        405 if is_locked(&refusal.message.as_str().to_ascii_lowercase()) => {
+            Draft::proven(Stage::Manifest, Cause::AcrImageLocked, because)
+        }
         401 => unauthorized(case, vantage, fact, refusal, &because),
-        _ if role(fact) == Role::Metadata => no_identity(vantage, refusal),
+        _ if role(fact) == Role::Metadata => no_identity(case, vantage, refusal),
         _ => Draft::open(fact.stage, Vec::new(), because, Vec::new()),
     }
 }
 
 /// The node has no identity token, so the credential provider has nothing to exchange.
-fn no_identity(vantage: &Vantage, refusal: &Refusal) -> Draft {
+fn no_identity(case: &Case<'_>, vantage: &Vantage, refusal: &Refusal) -> Draft {
     let because = format!(
         "the metadata service gives {} no token: {}",
         vantage,
@@ -143,8 +147,43 @@ fn no_identity(vantage: &Vantage, refusal: &Refusal) -> Draft {
     if text.contains("multiple user assigned identities") {
         return Draft::proven(Stage::Auth, Cause::KubeletIdentityAmbiguous, because);
     }
+    let cluster = case.azure.and_then(|azure| azure.cluster.as_ref());
+    if let Some(id) = cluster.and_then(|one| one.service_principal.as_ref()) {
+        let because = format!(
+            "the cluster signs in as the service principal {id}, whose secret neither the node nor Azure Resource Manager shows; the kubelet got nothing for it"
+        );
+        let candidates = vec![
+            Cause::SpSecretExpired,
+            Cause::AcrRoleMissing,
+            Cause::CredentialProviderBroken,
+        ];
+        let settle = vec![
+            Settle::by(
+                "when its secret ends",
+                format!(
+                    "az ad sp credential list --id {id} --query \"[].endDateTime\" --output tsv"
+                ),
+            ),
+            Settle::by(
+                "its roles",
+                format!("az role assignment list --assignee {id} --all --output table"),
+            ),
+        ];
+        return Draft::open(Stage::Token, candidates, because, settle);
+    }
     if text.contains("identity not found") {
-        return Draft::proven(Stage::Auth, Cause::KubeletIdentityDetached, because);
+        if cluster.is_some() {
+            return Draft::proven(Stage::Auth, Cause::KubeletIdentityDetached, because);
+        }
+        let candidates = vec![Cause::KubeletIdentityDetached, Cause::SpSecretExpired];
+        let settle = vec![
+            ask_azure("which identity the cluster has"),
+            Settle::by(
+                "whether the node has a managed identity at all",
+                "az aks list --query \"[].{name:name, servicePrincipal:servicePrincipalProfile.clientId}\" --output table",
+            ),
+        ];
+        return Draft::open(Stage::Auth, candidates, because, settle);
     }
     Draft::open(
         Stage::Auth,
@@ -173,10 +212,13 @@ fn forbidden(
         .map(|one| one.message.as_str().to_ascii_lowercase())
         .collect();
     let says = |words: &str| texts.iter().any(|text| text.contains(words));
+    if says("token has expired") || says("credential has expired") {
+        return Draft::proven(Stage::Auth, Cause::CredentialsExpired, because);
+    }
     if says("key vault") {
         return Draft::proven(Stage::Manifest, Cause::AcrCmkUnavailable, because);
     }
-    if says("locked") || says("readenabled") {
+    if texts.iter().any(|text| is_locked(text)) {
         return Draft::proven(Stage::Manifest, Cause::AcrImageLocked, because);
     }
     let text = texts.iter().find(|text| text.contains("client with ip"));
@@ -193,6 +235,13 @@ fn forbidden(
     }
     let address = text.and_then(|text| rules::client_address(text));
     rules::decide(case, vantage, address, because)
+}
+
+/// What Azure's registry says of an image that may not be read; in lower case.
+fn is_locked(text: &str) -> bool {
+    ["locked", "readenabled", "disallowed on this registry"]
+        .iter()
+        .any(|words| text.contains(words))
 }
 
 fn unauthorized(
@@ -224,7 +273,7 @@ fn unauthorized(
             _ => None,
         });
     if let Some(refusal) = no_token {
-        return no_identity(vantage, refusal);
+        return no_identity(case, vantage, refusal);
     }
     // A credential that was sent.
     if let Some(identity @ Identity::Credential { .. }) = &fact.identity {
@@ -329,9 +378,43 @@ fn credential(
     Draft::proven(Stage::Token, Cause::CredentialsWrong, because)
 }
 
+/// Every pull secret of the pod is missing: nowhere to be found, or in another namespace.
+pub(super) fn missing_secret(case: &Case<'_>) -> Cause {
+    if case.secrets.iter().any(|one| !one.elsewhere.is_empty()) {
+        Cause::PullSecretWrongNamespace
+    } else {
+        Cause::PullSecretMissing
+    }
+}
+
+/// The kubelet since which a pod must show that it may have an image that is on its node.
+const VERIFIES: (u32, u32) = (1, 35);
+
+/// The image is on the node, and another pod runs it there: what is missing is this pod's right to it.
+fn verified_anew(case: &Case<'_>, because: &str) -> Option<Draft> {
+    let kubelet = case.node?.kubelet.as_deref()?;
+    let mut numbers = kubelet.trim_start_matches('v').split('.');
+    let mut number = || numbers.next()?.parse::<u32>().ok();
+    let version = (number()?, number()?);
+    if !case.runs_beside || case.always_pulls || version < VERIFIES {
+        return None;
+    }
+    let because = format!(
+        "{because}; another pod runs the image on that node, where kubelet {kubelet} asks each pod for a credential of its own"
+    );
+    Some(Draft::proven(
+        Stage::Auth,
+        Cause::CredentialReverify,
+        because,
+    ))
+}
+
 /// Nothing was sent that the registry knows.
 fn missing(case: &Case<'_>, vantage: &Vantage, fact: &Fact, because: &str) -> Draft {
     let because = format!("{because}; {}", secrets_in_words(case));
+    if let Some(draft) = verified_anew(case, &because) {
+        return draft;
+    }
     let state =
         |wanted: fn(&SecretState) -> bool| case.secrets.iter().any(|secret| wanted(&secret.state));
     if !case.secrets.is_empty() {
@@ -340,7 +423,7 @@ fn missing(case: &Case<'_>, vantage: &Vantage, fact: &Fact, because: &str) -> Dr
             .iter()
             .all(|secret| secret.state == SecretState::Missing)
         {
-            return Draft::proven(Stage::Auth, Cause::PullSecretMissing, because);
+            return Draft::proven(Stage::Auth, missing_secret(case), because);
         }
         if state(|state| {
             matches!(
@@ -402,10 +485,15 @@ fn missing(case: &Case<'_>, vantage: &Vantage, fact: &Fact, because: &str) -> Dr
         );
     if hides {
         let mut candidates = vec![Cause::CredentialsMissing, Cause::RepositoryNotFound];
-        if case
-            .reference
-            .is_some_and(crate::reference::Reference::registry_assumed)
-        {
+        if let Some(assumed) = case.reference.filter(|one| one.registry_assumed()) {
+            if let Some(name) = assumed.repository().strip_prefix("library/") {
+                // Docker's own images are all public, so a refusal means that there is none.
+                let because = format!(
+                    "the image names no registry, so {} is asked for Docker's own image `{name}`, and there is none",
+                    assumed.registry()
+                );
+                return Draft::proven(Stage::Reference, Cause::DefaultRegistryAssumed, because);
+            }
             candidates.insert(0, Cause::DefaultRegistryAssumed);
         }
         let settle = vec![Settle::new(

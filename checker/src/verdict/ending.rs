@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::evidence::{Evidence, Fact, Identity, Refusal, Role, Seen};
+use crate::evidence::{AttemptEnd, Evidence, Fact, Identity, Refusal, Role, Seen};
 use crate::stage::Stage;
 use crate::world::Vantage;
 
@@ -28,46 +28,81 @@ pub(super) struct Stop<'e> {
 /// The attempt that got furthest decides; of two that got as far, the one that had an identity:
 /// the anonymous echo that follows it says nothing new.
 pub(super) fn ending<'e>(evidence: &'e Evidence, vantage: &Vantage) -> Ending<'e> {
-    let mut stop: Option<(Stage, bool, Option<&'e Identity>)> = None;
-    for (fact, end) in evidence
-        .attempts()
-        .filter(|(fact, _)| fact.vantage == *vantage)
-    {
+    let facts: Vec<&'e Fact> = evidence
+        .iter()
+        .filter(|fact| fact.vantage == *vantage)
+        .collect();
+    let failures = |some: &[&'e Fact]| -> Vec<&'e Fact> {
+        let failed = some.iter().copied();
+        failed.filter(|fact| is_failure(fact, evidence)).collect()
+    };
+    let all = failures(&facts);
+    let mut furthest: Option<(Reach, Stop<'e>)> = None;
+    let mut rest = facts.as_slice();
+    while let Some(at) = rest.iter().position(|fact| ends(fact).is_some()) {
+        let (attempt, after) = rest.split_at(at + 1);
+        rest = after;
+        let Some((last, end)) = attempt.last().and_then(|fact| Some((*fact, ends(fact)?))) else {
+            continue;
+        };
         if end.complete {
             return Ending::Passed;
         }
-        let known = fact.identity.as_ref().is_some_and(Identity::is_known);
-        if stop.is_none_or(|(stage, was_known, _)| (end.stage, known) > (stage, was_known)) {
-            stop = Some((end.stage, known, fact.identity.as_ref()));
-        }
-    }
-    let failures = || {
-        evidence
+        let identity = last.identity.as_ref();
+        let ours = |fact: &&&Fact| fact.identity.is_none() || fact.identity.as_ref() == identity;
+        let here = |fact: &&&Fact| fact.stage == end.stage;
+        let own = failures(attempt);
+        let stopping = own
             .iter()
-            .filter(|fact| fact.vantage == *vantage && is_failure(fact, evidence))
-    };
-    match stop {
-        Some((stage, _, identity)) => {
-            let ours = |fact: &&Fact| fact.identity.is_none() || fact.identity.as_ref() == identity;
-            let fact = failures()
-                .rev()
-                .filter(ours)
-                .find(|fact| fact.stage == stage);
-            Ending::Stopped(Stop {
-                stage,
-                fact: fact
-                    .or_else(|| failures().rfind(ours))
-                    .or_else(|| failures().next_back()),
-            })
+            .rev()
+            .find(here)
+            // A host that an earlier attempt could not reach is not tried again.
+            .or_else(|| all.iter().rev().filter(ours).find(here))
+            .or_else(|| own.iter().rev().find(ours))
+            .or_else(|| all.iter().rev().find(ours))
+            .or_else(|| all.last())
+            .copied();
+        let known = attempt
+            .iter()
+            .any(|fact| fact.identity.as_ref().is_some_and(Identity::is_known));
+        let reach = (reached(end.stage, stopping), known);
+        if furthest.as_ref().is_none_or(|(so_far, _)| reach > *so_far) {
+            let stop = Stop {
+                stage: end.stage,
+                fact: stopping,
+            };
+            furthest = Some((reach, stop));
         }
-        None => match failures().next_back() {
-            Some(fact) => Ending::Stopped(Stop {
-                stage: fact.stage,
-                fact: Some(fact),
-            }),
-            None => Ending::NotRun,
-        },
     }
+    match (furthest, all.last()) {
+        (Some((_, stop)), _) => Ending::Stopped(stop),
+        (None, Some(fact)) => Ending::Stopped(Stop {
+            stage: fact.stage,
+            fact: Some(fact),
+        }),
+        (None, None) => Ending::NotRun,
+    }
+}
+
+/// How far an attempt got, and whether as somebody.
+type Reach = (Stage, bool);
+
+fn ends(fact: &Fact) -> Option<&AttemptEnd> {
+    match &fact.seen {
+        Seen::AttemptEnded(end) => Some(end),
+        _ => None,
+    }
+}
+
+/// The step of the pull: a name that does not resolve is the last one where it is that of the
+/// storage behind the registry.
+fn reached(stage: Stage, stopping: Option<&Fact>) -> Stage {
+    let of = match stopping.map(role) {
+        Some(Role::Storage) => Stage::Blob,
+        Some(Role::TokenService) => Stage::Token,
+        _ => return stage,
+    };
+    stage.max(of)
 }
 
 fn is_failure(fact: &Fact, evidence: &Evidence) -> bool {

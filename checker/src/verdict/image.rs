@@ -3,7 +3,8 @@
 use super::ending::{Stop, from, host, refusal, role};
 use super::{Case, Draft, Settle, access};
 use crate::cause::Cause;
-use crate::evidence::{BlobKind, ManifestKind, Refusal, Role, Seen};
+use crate::clue::Clue;
+use crate::evidence::{BlobKind, Identity, ManifestKind, Refusal, Role, Seen};
 use crate::reference::Target;
 use crate::stage::Stage;
 use crate::world::Vantage;
@@ -29,6 +30,14 @@ pub(super) fn decide(case: &Case<'_>, vantage: &Vantage, stop: &Stop<'_>) -> Dra
                 "the image exists for {}, the node is {wanted}",
                 list.join(", ")
             );
+            let told = case.told.first();
+            let unsigned = told.filter(|told| told.clue == Clue::AuthRequiredNoCredentials);
+            if unsigned.is_some() && fact.identity.as_ref().is_some_and(Identity::is_known) {
+                let because = format!(
+                    "{because}; the kubelet then tries without a credential, and its message is that of the second attempt"
+                );
+                return Draft::proven(Stage::Platform, Cause::PlatformMismatchAs401, because);
+            }
             Draft::proven(Stage::Platform, Cause::PlatformMismatch, because)
         }
         Seen::ManifestUnusable {

@@ -1,7 +1,7 @@
 //! What the kubelet's own words prove without a probe, and how they stand beside one.
 
 use super::ending::{addresses, from};
-use super::{Case, Draft, Settle, Told, ago, image, mirror, within};
+use super::{Case, Draft, Settle, Told, ago, image, mirror, node, within};
 use crate::cause::Cause;
 use crate::clue::Clue;
 use crate::evidence::{KeyringMiss, ManifestKind, Role, Seen};
@@ -174,6 +174,9 @@ fn passed_as_told(case: &Case<'_>, vantage: &Vantage) -> Draft {
     let last = told
         .last
         .map_or_else(String::new, |at| format!(", last {}", ago(case, at)));
+    if let Some(draft) = node::stands(case, told, vantage) {
+        return draft;
+    }
     if told.clue == Clue::RateLimited
         && (throttled || told.last.is_none_or(|at| within(case, at, THROTTLED)))
     {
@@ -263,11 +266,15 @@ pub(super) fn told_only(case: &Case<'_>) -> Draft {
     let gone = |secret: &crate::symptom::PullSecret| secret.state == SecretState::Missing;
     if unsigned && !case.secrets.is_empty() && case.secrets.iter().all(gone) {
         let because = format!("{because}; {}", secrets_in_words(case));
-        return Draft::proven(Stage::Auth, Cause::PullSecretMissing, because);
+        let cause = super::access::missing_secret(case);
+        return Draft::proven(Stage::Auth, cause, because);
     }
     // An error that the node itself met, in words that admit one cause only.
     let direct = match told.clue {
         _ if told.certain && elsewhere(case, told).is_some() => elsewhere(case, told),
+        _ if node::proven_by_words(told).is_some() => {
+            node::proven_by_words(told).map(|(cause, _)| cause)
+        }
         Clue::DnsServerFailed if told.certain => Some(Cause::DnsServfail),
         Clue::TcpRefused if told.certain && told.causes.first() == Some(&Cause::TcpRefused) => {
             Some(Cause::TcpRefused)
@@ -277,7 +284,6 @@ pub(super) fn told_only(case: &Case<'_>) -> Draft {
         Clue::RateLimited => Some(image::throttler(case)),
         Clue::Registry5xx if told.certain => Some(Cause::Registry5xx),
         Clue::PlatformMismatch if told.certain => Some(Cause::PlatformMismatch),
-        Clue::DiskFull if told.certain => Some(Cause::DiskFull),
         _ => None,
     };
     // What only the way from the node can show stays open, whatever passes from here.
@@ -436,6 +442,10 @@ pub(super) fn secrets_in_words(case: &Case<'_>) -> String {
     }
     let each = case.secrets.iter().map(|secret| {
         let state = match &secret.state {
+            SecretState::Missing if !secret.elsewhere.is_empty() => format!(
+                "does not exist here, but in namespace {}",
+                secret.elsewhere.join(", ")
+            ),
             SecretState::Missing => "does not exist".into(),
             SecretState::Forbidden => "may not be read with these rights".into(),
             SecretState::NotRead => "was not read".into(),

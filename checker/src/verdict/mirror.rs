@@ -25,6 +25,21 @@ fn broken<'a>(
         })
 }
 
+/// Mirrors that want a credential.
+fn refusing<'a>(
+    case: &'a Case<'_>,
+    vantage: &'a Vantage,
+) -> impl DoubleEndedIterator<Item = (String, Stage)> + 'a {
+    case.evidence
+        .from(vantage)
+        .filter_map(|fact| match &fact.seen {
+            Seen::MirrorTried {
+                outcome: MirrorOutcome::Refused { stage },
+            } => Some((host(fact), *stage)),
+            _ => None,
+        })
+}
+
 pub(super) fn decide(case: &Case<'_>, vantage: &Vantage, stop: &Stop<'_>) -> Option<Draft> {
     let seen_from = from(vantage);
     if let Some(fact) = stop.fact
@@ -34,8 +49,18 @@ pub(super) fn decide(case: &Case<'_>, vantage: &Vantage, stop: &Stop<'_>) -> Opt
         let settle = vec![Settle::new("who set `blocked` for this registry, and why")];
         return Some(Draft::open(Stage::Policy, Vec::new(), because, settle));
     }
-    let (mirror, stage) = broken(case, vantage).next_back()?;
     let alone = stop.fact.is_some_and(|fact| role(fact) == Role::Mirror);
+    if alone && let Some((mirror, stage)) = refusing(case, vantage).next_back() {
+        let registry = case
+            .reference
+            .map_or_else(|| "the registry".into(), |one| one.registry().to_string());
+        let because = format!(
+            "the mirror {mirror} wants a credential of its own {seen_from} (at {stage}), and no host stands behind it; what the pod has is for {registry}"
+        );
+        let cause = Cause::MirrorCredentialMisrouted;
+        return Some(Draft::proven(stage, cause, because));
+    }
+    let (mirror, stage) = broken(case, vantage).next_back()?;
     let unreachable = matches!(
         stop.stage,
         Stage::Dns | Stage::Tcp | Stage::Proxy | Stage::Tls

@@ -6,12 +6,14 @@
 //! seen on a node; facts about what a registry holds are the same from everywhere.
 
 mod access;
+mod cache;
 mod dates;
 mod ending;
 mod image;
 mod kubelet;
 mod mirror;
 mod network;
+mod node;
 mod proxy;
 mod receipt;
 mod refute;
@@ -31,10 +33,11 @@ use crate::clue::Clue;
 use crate::evidence::Evidence;
 use crate::reference::Reference;
 use crate::stage::Stage;
-use crate::symptom::PullSecret;
+use crate::symptom::{NodeFacts, PullSecret};
 use crate::world::Vantage;
 
 pub use receipt::{Receipt, receipt};
+pub(crate) use remedy::quoted;
 pub use remedy::{Names, remedies};
 
 use ending::{Ending, ending};
@@ -172,6 +175,12 @@ pub struct Case<'a> {
     pub running: usize,
     /// The failing node's platform, as an index names it.
     pub platform: Option<&'a str>,
+    /// What the cluster says about the first failing node.
+    pub node: Option<&'a NodeFacts>,
+    /// Whether another pod runs the image on a node where it fails.
+    pub runs_beside: bool,
+    /// Whether the failing container asks the registry each time, whatever is on the node.
+    pub always_pulls: bool,
     /// Whether a failing node says that it lives in Azure.
     pub on_azure: bool,
     /// Nodes on which it fails.
@@ -247,7 +256,8 @@ fn deciding_vantage(case: &Case<'_>) -> Option<Vantage> {
 
 /// What a stop at one stage means; one file a family of stages.
 fn stopped(case: &Case<'_>, vantage: &Vantage, stop: &ending::Stop<'_>) -> Draft {
-    if let Some(draft) = mirror::decide(case, vantage, stop) {
+    let early = mirror::decide(case, vantage, stop).or_else(|| cache::decide(case, vantage, stop));
+    if let Some(draft) = early {
         return draft;
     }
     let draft = match stop.stage {

@@ -85,6 +85,9 @@ fn no_such_name(case: &Case<'_>, vantage: &Vantage, fact: &Fact, because: String
         let because = format!("{because}; {} it does", from(&other.vantage));
         return Draft::proven(Stage::Dns, Cause::DnsNxdomain, because);
     }
+    if let Some(draft) = other_cloud(case, &because) {
+        return draft;
+    }
     if let Some(corrected) = case.corrected_host {
         let because = format!("{because}, and {corrected} does: the host is misspelt");
         return Draft::proven(Stage::Dns, Cause::RegistryHostTypo, because);
@@ -123,6 +126,38 @@ fn no_such_name(case: &Case<'_>, vantage: &Vantage, fact: &Fact, because: String
         because,
         settle,
     )
+}
+
+/// The same registry resolves in another of Azure's clouds; the node's region says whether it is
+/// the node's own.
+fn other_cloud(case: &Case<'_>, because: &str) -> Option<Draft> {
+    let corrected = case.corrected_host?;
+    let written = case.reference?.registry().host().to_string();
+    let suffix = |host: &str| {
+        let known = crate::azure::SUFFIXES.iter().copied();
+        known.into_iter().find(|suffix| host.ends_with(suffix))
+    };
+    let (wrong, right) = (suffix(&written)?, suffix(corrected)?);
+    if wrong == right || written.strip_suffix(wrong) != corrected.strip_suffix(right) {
+        return None;
+    }
+    let region = case.node.and_then(|node| node.region.as_deref());
+    let because = format!("{because}, and {corrected} does");
+    if let Some(region) = region.filter(|region| crate::azure::suffix_of_region(region) == right) {
+        let because =
+            format!("{because}: the node is in {region}, where registries end in {right}");
+        return Some(Draft::proven(Stage::Dns, Cause::CloudSuffixWrong, because));
+    }
+    let candidates = vec![
+        Cause::CloudSuffixWrong,
+        Cause::RegistryNameUnknown,
+        Cause::DnsNxdomain,
+    ];
+    let settle = vec![Settle::by(
+        "which of Azure's clouds the cluster is in",
+        "kubectl get nodes --label-columns topology.kubernetes.io/region",
+    )];
+    Some(Draft::open(Stage::Dns, candidates, because, settle))
 }
 
 fn tcp(case: &Case<'_>, vantage: &Vantage, fact: &Fact) -> Draft {
@@ -215,6 +250,21 @@ fn dropped(
             Cause::SnatExhaustion,
         ]
     };
+    let proxied = case
+        .evidence
+        .iter()
+        .find(|other| other.vantage != *vantage && matches!(other.seen, Seen::Proxied { .. }));
+    let (mut candidates, mut because) = (candidates, because);
+    if let Some(other) = proxied.filter(|_| !private) {
+        candidates.retain(|cause| *cause != Cause::ProxyMissingOnNode);
+        candidates.insert(0, Cause::ProxyMissingOnNode);
+        because = format!(
+            "{because}; {} the way leads through the proxy {}, {} none is set",
+            from(&other.vantage),
+            super::ending::host(other),
+            from(vantage)
+        );
+    }
     let mut settle = vec![route_question(case, vantage, host)];
     if !case
         .evidence

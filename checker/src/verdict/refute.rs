@@ -113,6 +113,12 @@ pub(super) fn refute(
         Cause::AcrFirewallIp | Cause::AcrPrivateOnly | Cause::PrivateDnsZoneUnlinked => {
             seen.network_rules(cause)
         }
+        // That a probe gets a credential says nothing about the kubelet's own plug-in.
+        Cause::CredentialProviderBroken
+            if matches!(first, Cause::StaleBackoff | Cause::AcrArmTokenDisabled) =>
+        {
+            None
+        }
         Cause::CredentialsMissing
         | Cause::CredentialsWrong
         | Cause::CredentialsExpired
@@ -144,6 +150,9 @@ pub(super) fn refute(
             .reference
             .filter(|one| !one.is_hub())
             .map(|one| format!("{} is not Docker Hub", one.registry())),
+        Cause::Registry429 if first == Cause::HubRateLimit => {
+            Some("the registry is Docker Hub, whose limit of pulls this is".into())
+        }
         Cause::Registry429 => seen.no_status("429", |status| status == 429),
         Cause::Registry5xx => seen.no_status("5xx", |status| status >= 500),
         Cause::PlatformMismatch | Cause::PlatformMismatchAs401 => seen.platform(),
@@ -223,7 +232,9 @@ impl Seer<'_> {
 
     fn tcp(&self, cause: Cause) -> Option<String> {
         let evidence = self.case.evidence;
-        if let Some(address) = connected(evidence, self.vantage, Role::Registry) {
+        // One dial that is answered says nothing about many.
+        let connected = connected(evidence, self.vantage, Role::Registry);
+        if let Some(address) = connected.filter(|_| cause != Cause::SnatExhaustion) {
             return Some(format!(
                 "{address} accepts connections {}",
                 from(self.vantage)
@@ -565,6 +576,8 @@ impl Seer<'_> {
             (Cause::KubeletQps, None, Some(status)) => {
                 Some(format!("the registry itself answers {status}"))
             }
+            // What answers a probe has not answered the kubelet.
+            (Cause::SerializedQueue, None, _) if self.case.hanging.is_some() => None,
             (Cause::SerializedQueue, _, Some(status)) => Some(format!(
                 "the pull was answered ({status}); it did not wait in the node's queue"
             )),

@@ -58,7 +58,10 @@ pub fn remedies(case: &Case<'_>, judgement: &Judgement, names: &Names<'_>) -> Ve
 }
 
 fn from_catalogue(case: &Case<'_>, cause: Cause, names: &Names<'_>) -> Vec<Remedy> {
-    let values = values(case, names);
+    let values: Vec<(&str, String)> = values(case, names)
+        .into_iter()
+        .map(|(key, value)| (key, quoted(&value)))
+        .collect();
     let values: Vec<(&str, &str)> = values
         .iter()
         .map(|(key, value)| (*key, value.as_str()))
@@ -72,6 +75,16 @@ fn from_catalogue(case: &Case<'_>, cause: Cause, names: &Names<'_>) -> Vec<Remed
             note: template.note.map(Into::into),
         })
         .collect()
+}
+
+/// A word for a shell: names of images come from anybody who may write a pod, and commands are pasted.
+pub(crate) fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._/:@+=,%-".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    let printable: String = text.chars().filter(|c| !c.is_control()).collect();
+    format!("'{}'", printable.replace('\'', r"'\''"))
 }
 
 fn values(case: &Case<'_>, names: &Names<'_>) -> Vec<(&'static str, String)> {
@@ -302,4 +315,27 @@ fn fresh_pod(names: &Names<'_>) -> Vec<Remedy> {
         commands: vec![command],
         note: Some("A new pod begins without back-off.".into()),
     }]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_pasted_is_one_word() {
+        let table = [
+            (
+                "registry.example/a/b:1@sha256:00",
+                "registry.example/a/b:1@sha256:00",
+            ),
+            ("", "''"),
+            ("a b", "'a b'"),
+            ("x; rm -rf ~", "'x; rm -rf ~'"),
+            ("$(id)'`id`", r"'$(id)'\''`id`'"),
+            ("a\nb", "'ab'"),
+        ];
+        for (text, want) in table {
+            assert_eq!(quoted(text), want, "for {text:?}");
+        }
+    }
 }

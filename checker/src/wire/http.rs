@@ -26,6 +26,8 @@ use crate::world::{BoxStream, Proxy};
 pub const MAX_ERROR_BODY: usize = 64 * 1024;
 /// How much of a manifest is read.
 pub const MAX_MANIFEST: usize = 4 * 1024 * 1024;
+/// How long a connection that is gone may take to say why.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 const MAX_HEADERS: usize = 128;
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 
@@ -137,7 +139,8 @@ pub enum SendError {
 /// A connection that speaks HTTP/1.1; its task ends with it.
 pub struct Connection {
     sender: SendRequest<Full<Bytes>>,
-    task: JoinHandle<()>,
+    /// Ends with the reason for which the connection did.
+    task: JoinHandle<Option<hyper::Error>>,
     through: Option<Through>,
 }
 
@@ -163,10 +166,7 @@ impl Connection {
             .map_err(|error| HttpFailure::Other {
                 text: Excerpt::new(&error.to_string()),
             })?;
-        let task = tokio::spawn(async move {
-            // The outcome is seen by whoever waits for the answer.
-            let _ = connection.await;
-        });
+        let task = tokio::spawn(async move { connection.await.err() });
         Ok(Self {
             sender,
             task,
@@ -191,6 +191,16 @@ impl Connection {
     /// False once the other side has closed it, or a body was left unread.
     pub fn is_usable(&self) -> bool {
         self.sender.is_ready() && !self.sender.is_closed()
+    }
+
+    /// Why a request has no answer. Who waits for it is told only that the connection is gone; the
+    /// connection itself knows more, such as the alert that came after a handshake.
+    async fn last_words(&mut self, error: &hyper::Error, now: Timestamp) -> SendError {
+        let gone = error.is_canceled() || error.is_closed();
+        if gone && let Ok(Ok(Some(why))) = timeout(LAST_WORDS, &mut self.task).await {
+            return failure(&why, 0, now);
+        }
+        failure(error, 0, now)
     }
 
     /// Sends a request and reads its answer.
@@ -242,7 +252,7 @@ impl Connection {
         };
         let response = match timeout(deadlines.head, sent).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(failure(&error, 0, now)),
+            Ok(Err(error)) => return Err(self.last_words(&error, now).await),
             Err(_) => return Err(SendError::Http(HttpFailure::Timeout)),
         };
         let (head, body) = response.into_parts();
