@@ -79,7 +79,7 @@ pub(super) static KUBELET_IDENTITY_DETACHED: Entry = Entry {
     remedies: &[remedy(
         "Let AKS put it back",
         &["az aks update --resource-group <resource-group> --name <cluster>"],
-        "An update without options reconciles the identities of the scale sets.",
+        "An update without options reconciles the identities of the scale sets; az asks whether that is meant.",
     )],
 };
 
