@@ -15,7 +15,7 @@ mod common;
 use std::process::Command;
 
 use common::witness::{installed, skip};
-use fake_registry::testcontainers::{FakeRegistryImage, OldDocker};
+use fake_registry::testcontainers::{ContainerError, FakeRegistryImage, OldDocker};
 use tempfile::TempDir;
 
 /// Set in the run that has an address of Docker.
@@ -104,5 +104,11 @@ async fn in_a_container() {
     let refused = journal.iter().filter(|entry| entry["status"] == 403);
     assert_eq!(refused.count(), 1, "{journal:?}");
     let wrong = registry.add_faults("{ action: { stattus: 1 } }").await;
-    assert!(wrong.unwrap_err().to_string().contains("stattus"));
+    match wrong.unwrap_err() {
+        ContainerError::Refused { status, text, .. } => {
+            assert_eq!(status, 400);
+            assert!(text.contains("line 1, column"), "{text}");
+        }
+        other => panic!("{other}"),
+    }
 }

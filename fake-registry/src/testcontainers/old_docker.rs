@@ -45,9 +45,11 @@ impl OldDocker {
         Ok(Self { address, task })
     }
 
-    /// The value for `DOCKER_HOST`.
+    /// The value for `DOCKER_HOST`. By name, since that is the host of published ports as well, and
+    /// a registry over TLS has a certificate for `localhost` but not for an address outside of its
+    /// container.
     pub fn docker_host(&self) -> String {
-        format!("tcp://{}", self.address)
+        format!("tcp://localhost:{}", self.address.port())
     }
 }
 
