@@ -5,6 +5,7 @@
 //! expected. The checker is handed a client and network places, never the scenario.
 
 pub mod catalogue;
+pub mod live;
 pub mod report;
 pub mod spec;
 

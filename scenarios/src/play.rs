@@ -177,6 +177,38 @@ pub(crate) async fn play<B: Backend>(backend: &B, scenario: &Scenario, seed: u64
     }
 }
 
+/// Plays the first act, and the second where the failure is wanted; for worlds that people take over.
+pub(crate) async fn prepare<B: Backend>(
+    backend: &B,
+    scenario: &Scenario,
+    broken: bool,
+) -> Result<(), String> {
+    let start = Instant::now();
+    let client = backend.client();
+    let mut player = Player {
+        backend,
+        scenario,
+        observer: Observer::start(&client, NAMESPACE, start),
+        client,
+        start,
+        report: None,
+        acts: Vec::new(),
+    };
+    for act in [Act::Healthy, Act::Break]
+        .into_iter()
+        .take(1 + usize::from(broken))
+    {
+        if !player.act(act).await? {
+            let mismatches = player.acts.iter().flat_map(|played| &played.mismatches);
+            let texts: Vec<String> = mismatches
+                .map(|one| format!("{}: {}, not {}", one.what, one.seen, one.expected))
+                .collect();
+            return Err(texts.join("; "));
+        }
+    }
+    Ok(())
+}
+
 struct Player<'a, B> {
     backend: &'a B,
     scenario: &'a Scenario,

@@ -1,6 +1,8 @@
 //! The project's own commands. `cargo xtask scenario bad-tag` is the main one.
 
+mod az;
 mod bench;
+mod cluster;
 mod image;
 #[cfg(unix)]
 mod kind;
@@ -8,6 +10,7 @@ mod readme;
 mod scenario;
 mod tidy;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -28,6 +31,17 @@ struct Arguments {
 enum Task {
     /// Plays failure scenarios, from break to verified fix
     Scenario(scenario::Arguments),
+    /// The embedded cluster on loopback, for stock kubectl
+    #[command(subcommand)]
+    Cluster(cluster::Command),
+    #[command(hide = true)]
+    Az(az::Arguments),
+    /// The checker; the first word is the name it goes by
+    #[command(hide = true, disable_help_flag = true)]
+    Pullcheck {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
+    },
     /// Comparisons with other people's programs, side by side
     #[command(subcommand)]
     Bench(bench::Arguments),
@@ -44,6 +58,9 @@ enum Task {
 fn main() -> ExitCode {
     match Arguments::parse().task {
         Task::Scenario(arguments) => scenario::run(&arguments),
+        Task::Cluster(command) => cluster::run(&command),
+        Task::Az(arguments) => az::run(&arguments),
+        Task::Pullcheck { words } => pullcheck::cli::main_of(words),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Image(arguments) => image::run(&arguments),
         #[cfg(unix)]

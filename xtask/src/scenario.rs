@@ -163,25 +163,28 @@ fn choose(arguments: &Arguments, catalogue: &[Scenario]) -> Result<Vec<Scenario>
     arguments
         .names
         .iter()
-        .map(|name| {
-            if name.contains(['/', '\\']) || Path::new(name).extension().is_some() {
-                return from_file(name);
-            }
-            catalogue
-                .iter()
-                .find(|scenario| scenario.id() == name)
-                .cloned()
-                .ok_or_else(|| {
-                    let name = name.escape_debug();
-                    eprintln!("error: there is no scenario `{name}`");
-                    if let Some(near) = catalogue::nearest(&name.to_string(), catalogue) {
-                        eprintln!("       the nearest is `{near}`");
-                    }
-                    eprint!("\n{}", list(catalogue));
-                    ExitCode::from(USAGE)
-                })
-        })
+        .map(|name| one(name, catalogue))
         .collect()
+}
+
+/// A scenario by its id, or from a file; what is wrong is said.
+pub(crate) fn one(name: &str, catalogue: &[Scenario]) -> Result<Scenario, ExitCode> {
+    if name.contains(['/', '\\']) || Path::new(name).extension().is_some() {
+        return from_file(name);
+    }
+    catalogue
+        .iter()
+        .find(|scenario| scenario.id() == name)
+        .cloned()
+        .ok_or_else(|| {
+            let name = name.escape_debug();
+            eprintln!("error: there is no scenario `{name}`");
+            if let Some(near) = catalogue::nearest(&name.to_string(), catalogue) {
+                eprintln!("       the nearest is `{near}`");
+            }
+            eprint!("\n{}", list(catalogue));
+            ExitCode::from(USAGE)
+        })
 }
 
 fn from_file(name: &str) -> Result<Scenario, ExitCode> {

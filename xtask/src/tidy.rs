@@ -23,7 +23,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "sim-cluster",
         ],
     ),
-    ("xtask", &["pull-scenarios"]),
+    ("xtask", &["pull-scenarios", "pullcheck", "sim-cluster"]),
 ];
 
 /// Folders whose code runs in virtual time.

@@ -114,10 +114,15 @@ pub(super) struct ImageTarget {
 #[derive(Debug, Args)]
 pub(super) struct AzureAccess {
     /// A file that holds a token for Azure Resource Manager; gives access to roles and registry settings.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "PULLCHECK_ARM_TOKEN_FILE")]
     pub(super) arm_token_file: Option<PathBuf>,
     /// Another Azure Resource Manager than the public cloud's.
-    #[arg(long, value_name = "URL", requires = "arm_token_file")]
+    #[arg(
+        long,
+        value_name = "URL",
+        requires = "arm_token_file",
+        env = "PULLCHECK_ARM_ENDPOINT"
+    )]
     pub(super) arm_endpoint: Option<String>,
 }
 

@@ -38,7 +38,11 @@ pub mod exit {
 
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
-    let arguments: Vec<OsString> = std::env::args_os().collect();
+    main_of(std::env::args_os().collect())
+}
+
+/// Runs the program with these arguments, the first of which is its name.
+pub fn main_of(arguments: Vec<OsString>) -> ExitCode {
     ExitCode::from(run(arguments))
 }
 

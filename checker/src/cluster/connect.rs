@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 use kube::Client;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 
+use crate::wire::Url;
+use crate::world::Proxies;
+use crate::world::real::proxies_of_environment;
+
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
@@ -30,6 +34,19 @@ pub enum ConnectError {
     },
 }
 
+/// Kube takes the environment's proxy for every server. As kubectl does, one that `NO_PROXY` covers, and
+/// loopback, is reached without it; a proxy that the kubeconfig names is another and stays.
+fn without_needless_proxy(config: &mut Config, proxies: &Proxies) {
+    let straight = |url: &Url| proxies.of(url).is_none();
+    if !proxies.is_empty()
+        && Url::parse(&config.cluster_url.to_string())
+            .as_ref()
+            .is_some_and(straight)
+    {
+        config.proxy_url = None;
+    }
+}
+
 /// A client for `kubeconfig`, else for what kubectl would take, and the namespace of its context.
 pub async fn connect(
     kubeconfig: Option<&Path>,
@@ -39,7 +56,7 @@ pub async fn connect(
         context: context.map(Into::into),
         ..KubeConfigOptions::default()
     };
-    let config = match kubeconfig {
+    let mut config = match kubeconfig {
         Some(path) => {
             let failed = |source| ConnectError::File {
                 path: path.into(),
@@ -61,9 +78,36 @@ pub async fn connect(
             source: error.into(),
         })?,
     };
+    without_needless_proxy(&mut config, &proxies_of_environment());
     let namespace = config.default_namespace.clone();
     let client = Client::try_from(config).map_err(|error| ConnectError::Client {
         source: error.into(),
     })?;
     Ok((client, namespace))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_and_what_no_proxy_covers_go_without() {
+        let proxies = Proxies::new(
+            Some("http://proxy.example:3128"),
+            None,
+            Some("aks.example,10.0.0.0/8"),
+        );
+        let table = [
+            ("https://127.0.0.1:6443/", false),
+            ("https://10.0.0.1:443/", false),
+            ("https://api.aks.example/", false),
+            ("https://api.eks.example/", true),
+        ];
+        for (server, through) in table {
+            let mut config = Config::new(server.parse().unwrap());
+            config.proxy_url = Some("http://proxy.example:3128".parse().unwrap());
+            without_needless_proxy(&mut config, &proxies);
+            assert_eq!(config.proxy_url.is_some(), through, "{server}");
+        }
+    }
 }

@@ -46,7 +46,7 @@ pub(crate) fn play(scenario: &Scenario, seed: u64) -> Play {
         Err(error) => return cannot(scenario, seed, &format!("no runtime: {error}")),
     };
     runtime.block_on(async {
-        match Embedded::build(scenario, seed) {
+        match Embedded::build(scenario, seed, default_start()) {
             Ok(backend) => crate::play::play(&backend, scenario, seed).await,
             Err(error) => cannot(scenario, seed, &error.to_string()),
         }
@@ -80,7 +80,7 @@ fn cannot(scenario: &Scenario, seed: u64, reason: &str) -> Play {
 }
 
 /// The world of one scenario.
-struct Embedded {
+pub(crate) struct Embedded {
     cluster: Cluster,
     network: Network,
     registry: FakeRegistry,
@@ -99,14 +99,41 @@ struct State {
 }
 
 impl Embedded {
-    fn build(scenario: &Scenario, seed: u64) -> Result<Self, StepError> {
+    /// The cluster.
+    pub(crate) fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// The host of the person at the keyboard.
+    pub(crate) fn workstation(&self) -> Host {
+        self.workstation.clone()
+    }
+
+    /// The certificate of the authority that signs for registries and cloud.
+    pub(crate) fn authority_pem(&self) -> String {
+        self.registry.ca_pem()
+    }
+
+    /// A token for Azure Resource Manager, where that person has one.
+    pub(crate) fn arm_token(&self) -> Option<String> {
+        let token = || Tenant::user_token(&self.registry).ok();
+        (self.arm && self.tenant.is_some()).then(token).flatten()
+    }
+
+    /// Makes the world; its clocks read `start`.
+    pub(crate) fn build(
+        scenario: &Scenario,
+        seed: u64,
+        start: jiff::Timestamp,
+    ) -> Result<Self, StepError> {
         let network = Network::new();
         let cluster = Cluster::builder()
             .seed(seed)
+            .start_time(start)
             .network(network.clone())
             .build();
         let tenant = scenario.azure.as_ref().map(Tenant::new);
-        let clock = fake_registry::Clock::starting_at(default_start());
+        let clock = fake_registry::Clock::starting_at(start);
         let mut builder = FakeRegistry::builder().seed(seed).clock(clock);
         for registry in &scenario.registries {
             let spec = HostSpec::new(registry.host.value.as_str());
