@@ -16,9 +16,9 @@ use crate::host::{Flavour, HostSpec, Registry};
 use crate::image::{ImageLineError, ImageSpec, SeedError};
 use crate::journal::{self, Journal};
 use crate::keys::Keys;
+use crate::listen::{Server, StartError};
 use crate::random::Random;
 use crate::registry::FakeRegistry;
-use crate::serve::{Server, StartError};
 use crate::store::StoreError;
 use crate::tls::{Tls, TlsError, is_host};
 

@@ -33,8 +33,23 @@ impl Clock {
 
     /// Wall time.
     pub fn now(&self) -> Timestamp {
-        let elapsed = SignedDuration::try_from(self.elapsed()).unwrap_or(SignedDuration::MAX);
+        self.at(self.elapsed())
+    }
+
+    /// Wall time at a time since the start.
+    pub(crate) fn at(&self, elapsed: Duration) -> Timestamp {
+        let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
         self.base.checked_add(elapsed).unwrap_or(Timestamp::MAX)
+    }
+
+    /// The whole second of `at`, by plain arithmetic: it stands on the way of every answer.
+    pub(crate) fn second(&self, elapsed: Duration) -> i64 {
+        let carry = i64::from(self.base.subsec_nanosecond()) + i64::from(elapsed.subsec_nanos());
+        let seconds = i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX);
+        self.base
+            .as_second()
+            .saturating_add(seconds)
+            .saturating_add(carry.div_euclid(1_000_000_000))
     }
 
     /// Time since the start.

@@ -7,8 +7,12 @@
 //!     auth: { kind: token, users: { ci: { password: secret, rights: ["*"] } }, anonymous: ["public/*:pull"] }
 //!     images: ["team/web:v1 linux/amd64,linux/arm64 2x1MiB"]
 //!     directory: ./content            # in memory without it
+//!     max-blob: 512MiB                # also max-unfinished, min-chunk, upload-expiry: 10m
 //!     layouts: [{ repository: team/app, path: ./app }]   # OCI image layouts
 //!     archives: [./saved.tar]         # of `docker save`
+//!   - name: registry-1.docker.io
+//!     flavour: docker-hub             # also ecr, artifact-registry, ghcr, quay
+//!     pull-limit: { anonymous: 100, named: 200, per: 6h }
 //! azure:
 //!   name: contoso
 //!   clusters: [{ name: aks1, resource-group: apps, nodes: [node-1] }]
@@ -19,16 +23,20 @@
 //!     action: { status: 503 }
 //! ```
 
+use std::fmt;
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
 use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
 
 use crate::auth::{Accounts, AuthPolicy, TokenService};
 use crate::azure::described::Described;
 use crate::builder::Builder;
 use crate::fault::{Rule, Script, ScriptError, Span};
-use crate::host::HostSpec;
+use crate::flavour::PullLimit;
+use crate::host::{Flavour, HostSpec};
+use crate::image::size_of;
 use crate::keys::Secret;
 use crate::tls::TlsMode;
 
@@ -66,7 +74,17 @@ struct Host {
     #[serde(default)]
     blobs_at: Option<String>,
     #[serde(default)]
-    min_chunk: u64,
+    flavour: Flavour,
+    #[serde(default)]
+    pull_limit: Option<Pulls>,
+    #[serde(default)]
+    min_chunk: Option<Size>,
+    #[serde(default)]
+    max_blob: Option<Size>,
+    #[serde(default)]
+    max_unfinished: Option<Size>,
+    #[serde(default)]
+    upload_expiry: Option<Span>,
     #[serde(default)]
     directory: Option<PathBuf>,
     #[serde(default)]
@@ -75,6 +93,41 @@ struct Host {
     archives: Vec<PathBuf>,
     #[serde(default)]
     tls: TlsMode,
+}
+
+/// How many manifests may be fetched.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pulls {
+    anonymous: u64,
+    named: u64,
+    per: Span,
+}
+
+/// Bytes: a number, or `512MiB`.
+struct Size(u64);
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl Visitor<'_> for Reader {
+            type Value = Size;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of bytes such as `512MiB`")
+            }
+
+            fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<Size, E> {
+                Ok(Size(bytes))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Size, E> {
+                let size = size_of(text.trim()).map(Size);
+                size.ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+            }
+        }
+        deserializer.deserialize_any(Reader)
+    }
 }
 
 fn yes() -> bool {
@@ -160,16 +213,37 @@ impl Builder {
                 .deletes(host.deletes)
                 .referrers(host.referrers)
                 .sparse(host.sparse)
-                .min_chunk(host.min_chunk)
+                .flavour(host.flavour)
                 .tls(host.tls);
+            if let Some(Size(bytes)) = host.min_chunk {
+                spec = spec.min_chunk(bytes);
+            }
+            if let Some(Size(bytes)) = host.max_blob {
+                spec = spec.max_blob(bytes);
+            }
+            if let Some(Size(bytes)) = host.max_unfinished {
+                spec = spec.max_unfinished(bytes);
+            }
+            if let Some(time) = host.upload_expiry {
+                spec = spec.upload_expiry(time.0);
+            }
+            let limit = host.pull_limit.map(|pulls| PullLimit {
+                anonymous: pulls.anonymous,
+                named: pulls.named,
+                window: pulls.per.0,
+            });
+            let hub = (host.flavour == Flavour::DockerHub).then_some(PullLimit::DOCKER_HUB);
+            if let Some(limit) = limit.or(hub) {
+                spec = spec.pull_limit(limit);
+            }
             if let Some(path) = host.directory {
                 spec = spec.directory(path);
             }
             if let Some(blobs) = host.blobs_at {
                 spec = spec.blobs_at(blobs);
             }
-            if let Some(auth) = host.auth {
-                spec = spec.auth(auth.policy());
+            if let Some(auth) = host.auth.or_else(|| Auth::usual(host.flavour)) {
+                spec = spec.auth(auth.policy(host.flavour));
             }
             builder = builder.host(spec);
         }
@@ -178,7 +252,24 @@ impl Builder {
 }
 
 impl Auth {
-    fn policy(self) -> AuthPolicy {
+    /// What registries of a flavour have where nothing is said: tokens, and pulls without a name.
+    fn usual(flavour: Flavour) -> Option<Self> {
+        let hands_out_tokens = matches!(
+            flavour,
+            Flavour::DockerHub | Flavour::ArtifactRegistry | Flavour::Ghcr | Flavour::Quay
+        );
+        hands_out_tokens.then(|| Self {
+            kind: Kind::Token,
+            users: IndexMap::new(),
+            anonymous: vec!["*:pull".to_owned()],
+            expires_in: None,
+            service: None,
+            realm: None,
+            path: None,
+        })
+    }
+
+    fn policy(self, flavour: Flavour) -> AuthPolicy {
         fn texts(list: &[String]) -> Vec<&str> {
             list.iter().map(String::as_str).collect()
         }
@@ -190,6 +281,12 @@ impl Auth {
             Kind::Basic => AuthPolicy::Basic(accounts),
             Kind::Token => {
                 let mut service = TokenService::new(accounts);
+                service = match flavour {
+                    Flavour::DockerHub => service.service("registry.docker.io"),
+                    Flavour::ArtifactRegistry => service.path("/v2/token").service(""),
+                    Flavour::Quay => service.path("/v2/auth"),
+                    _ => service,
+                };
                 if let Some(time) = self.expires_in {
                     service = service.expires_in(time.0);
                 }
@@ -224,6 +321,11 @@ hosts:
     deletes: false
     directory: ./content
     min-chunk: 1024
+    max-blob: 512MiB
+    max-unfinished: 1GiB
+    upload-expiry: 10m
+    flavour: docker-hub
+    pull-limit: { anonymous: 1, named: 2, per: 1h }
     layouts: [{ repository: team/app, path: ./app }]
     archives: [./saved.tar]
 faults:
@@ -234,6 +336,11 @@ faults:
             ("hosts:\n  - nome: a\n", 2),
             ("hosts:\n  - name: a\n    auth: { kind: magic }\n", 3),
             ("seed: many\n", 1),
+            ("hosts:\n  - name: a\n    flavour: dockerhub\n", 3),
+            ("hosts:\n  - name: a\n    max-blob: 5 furlongs\n", 3),
+            ("hosts:\n  - name: a\n    upload-expiry: soon\n", 3),
+            ("hosts:\n  - name: a\n    pull-limit: { anonymous: 1 }\n", 3),
+            ("faults:\n  - action:\n      quota: acr-huge\n", 3),
             (
                 "azure:\n  name: a\n  registries: [{ name: b, resource-group: c, sku: huge }]\n",
                 3,

@@ -1,15 +1,15 @@
-//! The way of a request: who answers for the host, what it is about, who asks, what comes out.
+//! What a run is made of, and who answers for which host.
 //!
-//! Journal first, so that a request that never gets an answer stands there too; then rules of the
-//! network, the caller's rights, and the protocol.
+//! A registry asks in this order: rules of the network, quotas, the caller's rights, and the
+//! protocol. `respond` brings requests here.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use hyper::body::Incoming;
-use percent_encoding::percent_decode_str;
 
 use crate::auth::token::{self, Signer, TokenRequest};
 use crate::auth::{AuthPolicy, Caller, Gate, Identity, Scope};
@@ -21,20 +21,21 @@ use crate::azure::{self, Azure};
 use crate::clock::Clock;
 use crate::control::Metrics;
 use crate::expect::Expectations;
+use crate::fault::Faults;
 use crate::fault::apply::throttled;
-use crate::fault::{End, Faults, Firing};
-use crate::flavour::voice;
+use crate::flavour::{Standing, voice};
 use crate::host::{AddressError, Registry, signed_blob};
-use crate::journal::{Authorization, Entry, Journal, redact};
+use crate::journal::Journal;
 use crate::keys::Keys;
-use crate::message::{Cut, Refusal, Reply, empty_reply, read_all, set, text_of, text_reply};
+use crate::message::{ReadError, Refusal, Reply, empty_reply, read_all, set, text_reply};
 use crate::protocol::{self, Ask, Route, Target};
 use crate::random::Random;
 use crate::serve::Connection;
 use crate::tls::Tls;
 
-/// Journal and fault rules see no more of a header than this.
-const MAX_NOTED: usize = 1024;
+pub(crate) const API_VERSION: HeaderName =
+    HeaderName::from_static("docker-distribution-api-version");
+
 /// Forms and the bodies of Resource Manager.
 const MAX_FORM: usize = 256 << 10;
 
@@ -82,6 +83,24 @@ pub(crate) struct Call<'a> {
     pub(crate) path: &'a str,
     pub(crate) query: &'a str,
     pub(crate) target: Target<'a>,
+    /// When it came, since the start.
+    pub(crate) elapsed: Duration,
+}
+
+impl Call<'_> {
+    /// Whether the answer waits for nothing: no body, no disk, no other request.
+    pub(crate) fn only_reads(&self) -> bool {
+        matches!(*self.method, Method::GET | Method::HEAD) && self.target.route != Route::Upload
+    }
+}
+
+/// How far a request has come before the protocol itself is asked.
+enum Step {
+    Answered(Reply),
+    Token,
+    Exchange,
+    DataPlane,
+    Protocol(Caller, Option<Standing>),
 }
 
 impl Core {
@@ -92,125 +111,26 @@ impl Core {
         }
     }
 
-    fn place(&self, host: &str) -> Option<&Place> {
+    pub(crate) fn place(&self, host: &str) -> Option<&Place> {
         self.places.get(host).or(self.fallback.as_ref())
     }
 
-    /// One request, one answer. `Err` means that the connection is to end without one.
-    pub(crate) async fn respond(
+    pub(crate) async fn answer(
         &self,
-        connection: &Connection,
-        request: Request<Incoming>,
-    ) -> Result<Reply, Cut> {
-        let (head, body) = request.into_parts();
-        let authority = head
-            .uri
-            .authority()
-            .map(|authority| authority.as_str().to_owned());
-        let authority = authority
-            .or_else(|| text_of(&head.headers, header::HOST).map(str::to_owned))
-            .unwrap_or_default();
-        let host = bare_host(&authority).to_ascii_lowercase();
-        let path = percent_decode_str(head.uri.path()).decode_utf8_lossy();
-        let place = self.place(&host);
-        let call = Call {
-            connection,
-            method: &head.method,
-            headers: &head.headers,
-            host: &host,
-            authority: &authority,
-            raw_path: head.uri.path(),
-            path: &path,
-            query: head.uri.query().unwrap_or_default(),
-            target: place.map_or(Target::bare(Route::Other), |place| place.target(&path)),
-        };
-        let number = self.journal.record(self.entry(&call));
-        let under_way = self.metrics.arrive(call.target.route);
-        let elapsed = self.clock.elapsed();
-        self.expectations.see(&call, elapsed);
-        let mut reply = match self.faults.decide(&call, elapsed) {
-            None => self.answer(place, &call, body).await,
-            Some(firing) => {
-                self.journal
-                    .complete(number, |entry| entry.fault = Some(firing.rule.name()));
-                self.misbehave(&firing, place, &call, body).await?
-            }
-        };
-        reply
-            .headers_mut()
-            .insert(header::DATE, self.dates.now(self.clock));
-        let (status, bytes) = (reply.status().as_u16(), reply.body().len());
-        let sent = if *call.method == Method::HEAD {
-            0
-        } else {
-            bytes
-        };
-        self.journal.complete(number, |entry| {
-            entry.status = Some(status);
-            entry.bytes = sent;
-        });
-        under_way.answered(status, sent);
-        tracing::info!(
-            target: "fake_registry::request",
-            client = %connection.client,
-            host,
-            method = %call.method,
-            path = call.raw_path,
-            status,
-            bytes = sent,
-            "request"
-        );
-        Ok(reply)
-    }
-
-    /// What comes of a request that a fault rule has fired on.
-    async fn misbehave(
-        &self,
-        firing: &Firing,
         place: Option<&Place>,
         call: &Call<'_>,
         body: Incoming,
-    ) -> Result<Reply, Cut> {
-        if let Some(time) = firing.delay() {
-            tokio::time::sleep(time).await;
+    ) -> Reply {
+        if call.only_reads()
+            && let Some(reply) = self.answer_now(place, call)
+        {
+            return reply;
         }
-        match firing.end() {
-            None => {}
-            Some(End::Close) => return Err(Cut),
-            Some(End::Reset) => {
-                call.connection.reset();
-                return Err(Cut);
-            }
-            Some(End::Hang) => std::future::pending().await,
-        }
-        let mut reply = match firing.reply(call) {
-            Some(reply) => reply,
-            None if firing.ignores_range() => {
-                let mut headers = call.headers.clone();
-                headers.remove(header::RANGE);
-                self.answer(
-                    place,
-                    &Call {
-                        headers: &headers,
-                        ..*call
-                    },
-                    body,
-                )
-                .await
-            }
-            None => self.answer(place, call, body).await,
-        };
-        firing.change(call, &mut reply);
-        Ok(reply)
-    }
-
-    async fn answer(&self, place: Option<&Place>, call: &Call<'_>, body: Incoming) -> Reply {
         match place {
             Some(Place::Registry(registry) | Place::Tokens(registry)) => {
-                self.ask_registry(registry, call, body).await
+                let outcome = self.ask_registry(registry, call, body).await;
+                self.in_its_voice(registry, call, outcome)
             }
-            Some(Place::Data(registries)) => self.ask_data(registries, call),
-            Some(Place::Imds) => azure::imds(self, call),
             Some(Place::Entra) => match form(call, body).await {
                 Ok(form) => azure::entra(self, call, &form),
                 Err(refusal) => refusal.into_reply(),
@@ -223,6 +143,8 @@ impl Core {
                 Ok(body) => azure::graph(self, call, &body),
                 Err(refusal) => refusal.into_reply(),
             },
+            Some(Place::Data(registries)) => self.ask_data(registries, call),
+            Some(Place::Imds) => azure::imds(self, call),
             None => text_reply(
                 StatusCode::MISDIRECTED_REQUEST,
                 "text/plain; charset=utf-8",
@@ -231,18 +153,38 @@ impl Core {
         }
     }
 
-    async fn ask_registry(&self, registry: &Registry, call: &Call<'_>, body: Incoming) -> Reply {
-        let outcome = self.ask_protocol(registry, call, body).await;
-        let mut reply = outcome
-            .unwrap_or_else(|refusal| voice(registry, call, &self.signer(registry), refusal));
-        if !matches!(
-            call.target.route,
-            Route::Other | Route::Token | Route::Exchange
-        ) {
+    /// The answer to a request that only reads, where nobody has to wait for it.
+    pub(crate) fn answer_now(&self, place: Option<&Place>, call: &Call<'_>) -> Option<Reply> {
+        match place {
+            Some(Place::Registry(registry) | Place::Tokens(registry)) => {
+                let outcome = self.read_registry(registry, call);
+                Some(self.in_its_voice(registry, call, outcome))
+            }
+            Some(Place::Data(registries)) => Some(self.ask_data(registries, call)),
+            _ => None,
+        }
+    }
+
+    fn in_its_voice(
+        &self,
+        registry: &Registry,
+        call: &Call<'_>,
+        outcome: protocol::Outcome,
+    ) -> Reply {
+        let route = call.target.route;
+        // A stored manifest has all of its headers.
+        let mut bare = match route {
+            Route::Other | Route::Token | Route::Exchange => false,
+            Route::Manifest => !call.only_reads(),
+            _ => true,
+        };
+        let mut reply = outcome.unwrap_or_else(|refusal| {
+            bare = bare || route == Route::Manifest;
+            voice(registry, call, &self.signer(registry), refusal)
+        });
+        if bare {
             let version = HeaderValue::from_static("registry/2.0");
-            reply
-                .headers_mut()
-                .insert("docker-distribution-api-version", version);
+            reply.headers_mut().insert(API_VERSION, version);
         }
         if registry.is_acr() {
             set(&mut reply, header::SERVER, "openresty");
@@ -255,37 +197,27 @@ impl Core {
         reply
     }
 
-    async fn ask_protocol(
-        &self,
-        registry: &Registry,
-        call: &Call<'_>,
-        body: Incoming,
-    ) -> protocol::Outcome {
+    /// All that is asked before the protocol.
+    fn approach(&self, registry: &Registry, call: &Call<'_>) -> Result<Step, Box<Refusal>> {
         if let Some(outcome) = self.with_acr(registry, call, |acr| acr.check_network()) {
             outcome?;
         }
         if call.path == "/v2" {
             let mut reply = empty_reply(StatusCode::MOVED_PERMANENTLY);
             set(&mut reply, header::LOCATION, "/v2/");
-            return Ok(reply);
-        }
-        if matches!(call.target.route, Route::Token | Route::Exchange) {
-            self.charge(registry, call, None)?;
+            return Ok(Step::Answered(reply));
         }
         match call.target.route {
             Route::Token => {
-                let form = form(call, body).await?;
-                return self.token(registry, call, &form);
+                self.charge(registry, call, None)?;
+                return Ok(Step::Token);
             }
             Route::Exchange => {
-                let form = form(call, body).await?;
-                return self
-                    .with_acr(registry, call, |acr| acr.exchange(&form))
-                    .unwrap_or_else(|| Err(protocol::page_not_found()));
+                self.charge(registry, call, None)?;
+                return Ok(Step::Exchange);
             }
             Route::Other if call.path.starts_with(data_plane::ROOT) && registry.is_acr() => {
-                let body = bytes(body).await?;
-                return self.data_plane(registry, call, &body);
+                return Ok(Step::DataPlane);
             }
             Route::Other => return Err(protocol::page_not_found()),
             _ => protocol::check(call.target)?,
@@ -297,32 +229,101 @@ impl Core {
                 .check_locks(call.target, call.method, &registry.store)
         };
         self.with_acr(registry, call, unlocked).unwrap_or(Ok(()))?;
-        let ask = Ask {
+        let limit = registry.spec.pull_limit;
+        let standing = limit.and_then(|limit| {
+            let pulls = &registry.pulls;
+            pulls.charge(limit, call, &caller.identity, call.elapsed)
+        });
+        Ok(Step::Protocol(caller, standing))
+    }
+
+    async fn ask_registry(
+        &self,
+        registry: &Registry,
+        call: &Call<'_>,
+        body: Incoming,
+    ) -> protocol::Outcome {
+        match self.approach(registry, call)? {
+            Step::Answered(reply) => Ok(reply),
+            Step::Token => {
+                let form = form(call, body).await?;
+                self.token(registry, call, &form)
+            }
+            Step::Exchange => {
+                let form = form(call, body).await?;
+                self.exchange(registry, call, &form)
+            }
+            Step::DataPlane => {
+                let body = bytes(body).await?;
+                self.data_plane(registry, call, &body)
+            }
+            Step::Protocol(caller, standing) => {
+                if let Some(refusal) = standing.as_ref().and_then(Standing::refusal) {
+                    return self.standing(registry, call, standing, Err(refusal));
+                }
+                let ask = self.question(registry, call, &caller);
+                let outcome = protocol::answer(&ask, body).await;
+                self.standing(registry, call, standing, outcome)
+            }
+        }
+    }
+
+    /// As `ask_registry`, for what only reads.
+    fn read_registry(&self, registry: &Registry, call: &Call<'_>) -> protocol::Outcome {
+        match self.approach(registry, call)? {
+            Step::Answered(reply) => Ok(reply),
+            Step::Token => self.token(registry, call, ""),
+            Step::Exchange => self.exchange(registry, call, ""),
+            Step::DataPlane => self.data_plane(registry, call, b""),
+            Step::Protocol(caller, standing) => {
+                if let Some(refusal) = standing.as_ref().and_then(Standing::refusal) {
+                    return self.standing(registry, call, standing, Err(refusal));
+                }
+                let ask = self.question(registry, call, &caller);
+                let outcome = protocol::read(&ask);
+                self.standing(registry, call, standing, outcome)
+            }
+        }
+    }
+
+    fn question<'a>(
+        &'a self,
+        registry: &'a Registry,
+        call: &Call<'a>,
+        caller: &'a Caller,
+    ) -> Ask<'a> {
+        Ask {
             core: self,
             registry,
-            caller: &caller,
+            caller,
             target: call.target,
             method: call.method,
             headers: call.headers,
             query: call.query,
             scheme: call.connection.scheme(),
-        };
-        let limit = registry.spec.pull_limit;
-        let standing = limit.and_then(|limit| {
-            let now = self.clock.elapsed();
-            registry.pulls.charge(limit, call, &caller.identity, now)
-        });
+        }
+    }
+
+    /// Where pulls are counted, the answer says how things stand.
+    fn standing(
+        &self,
+        registry: &Registry,
+        call: &Call<'_>,
+        standing: Option<Standing>,
+        outcome: protocol::Outcome,
+    ) -> protocol::Outcome {
         let Some(standing) = standing else {
-            return protocol::answer(&ask, body).await;
-        };
-        let outcome = match standing.refusal() {
-            Some(refusal) => Err(refusal),
-            None => protocol::answer(&ask, body).await,
+            return outcome;
         };
         let mut reply = outcome
             .unwrap_or_else(|refusal| voice(registry, call, &self.signer(registry), refusal));
         standing.show(&mut reply);
         Ok(reply)
+    }
+
+    fn exchange(&self, registry: &Registry, call: &Call<'_>, form: &str) -> protocol::Outcome {
+        self.with_acr(registry, call, |acr| acr.exchange(form))
+            .unwrap_or_else(|| Err(protocol::page_not_found()))
     }
 
     /// What a registry of Azure says beyond the distribution API.
@@ -379,7 +380,7 @@ impl Core {
         let charge = |acr: Acrs<'_>| {
             registry
                 .usage
-                .charge(acr.acr, buckets, identity, self.clock.elapsed())
+                .charge(acr.acr, buckets, identity, call.elapsed)
         };
         self.with_acr(registry, call, charge)
             .unwrap_or(Ok(()))
@@ -478,38 +479,11 @@ impl Core {
             ),
         }
     }
-
-    fn entry(&self, call: &Call<'_>) -> Entry {
-        let noted = |name| text_of(call.headers, name).map(|text| clip(text).to_owned());
-        let accepts: Vec<&str> = call
-            .headers
-            .get_all(header::ACCEPT)
-            .iter()
-            .filter_map(|v| v.to_str().ok())
-            .collect();
-        Entry {
-            number: 0,
-            at: self.clock.elapsed(),
-            client: call.connection.client.clone(),
-            peer: call.connection.peer,
-            host: clip(call.authority).to_owned(),
-            method: call.method.clone(),
-            path: clip(call.raw_path).to_owned(),
-            query: (!call.query.is_empty()).then(|| redact(clip(call.query))),
-            authorization: Authorization::of(call.headers),
-            user_agent: noted(header::USER_AGENT),
-            range: noted(header::RANGE),
-            accept: (!accepts.is_empty()).then(|| clip(&accepts.join(", ")).to_owned()),
-            status: None,
-            bytes: 0,
-            fault: None,
-        }
-    }
 }
 
 impl Place {
     /// What a path asks for at this place.
-    fn target<'a>(&self, path: &'a str) -> Target<'a> {
+    pub(crate) fn target<'a>(&self, path: &'a str) -> Target<'a> {
         match self {
             Self::Registry(registry) => match registry.service_route(path) {
                 Some(route) => Target::bare(route),
@@ -555,22 +529,21 @@ async fn form(call: &Call<'_>, body: Incoming) -> Result<String, Box<Refusal>> {
 }
 
 async fn bytes(body: Incoming) -> Result<Bytes, Box<Refusal>> {
-    let too_large = |_| {
-        Refusal::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "SIZE_INVALID",
-            "the body is too large or broken",
-        )
-    };
-    read_all(body, MAX_FORM).await.map_err(too_large)
-}
-
-fn clip(text: &str) -> &str {
-    let mut end = text.len().min(MAX_NOTED);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or_default()
+    let bytes = read_all(body, MAX_FORM).await;
+    bytes.map_err(|error| {
+        error.refusal_or(|error| match error {
+            ReadError::TooLarge => Refusal::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "SIZE_INVALID",
+                "the body is too large",
+            ),
+            _ => Refusal::new(
+                StatusCode::BAD_REQUEST,
+                "UNKNOWN",
+                "the body ended before its announced length",
+            ),
+        })
+    })
 }
 
 /// The error of an object store, which is XML.
@@ -586,9 +559,10 @@ pub(crate) fn bare_host(authority: &str) -> &str {
     if let Some(rest) = authority.strip_prefix('[') {
         return rest.split(']').next().unwrap_or_default();
     }
-    authority
-        .rsplit_once(':')
-        .map_or(authority, |(host, _)| host)
+    let colon = authority.bytes().rposition(|byte| byte == b':');
+    colon
+        .and_then(|at| authority.get(..at))
+        .unwrap_or(authority)
 }
 
 /// The `Date` header of this second.
@@ -598,17 +572,18 @@ pub(crate) struct Dates {
 }
 
 impl Dates {
-    fn now(&self, clock: Clock) -> HeaderValue {
-        let now = clock.now();
-        let second = now.as_second();
+    /// The date at a time since the clock's start.
+    pub(crate) fn at(&self, clock: Clock, elapsed: Duration) -> HeaderValue {
+        let second = clock.second(elapsed);
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((at, value)) = latest.as_ref()
             && *at == second
         {
             return value.clone();
         }
-        let text = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-        let value = HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""));
+        let text = clock.at(elapsed).strftime("%a, %d %b %Y %H:%M:%S GMT");
+        let value = HeaderValue::from_str(&text.to_string());
+        let value = value.unwrap_or_else(|_| HeaderValue::from_static(""));
         *latest = Some((second, value.clone()));
         value
     }

@@ -33,14 +33,20 @@ impl Algorithm {
 impl Digest {
     /// Reads `algorithm:hex`; `None` for anything but a well-formed sha256 or sha512.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let (algorithm, hex) = text.split_once(':')?;
-        let length = match Algorithm::parse(algorithm)? {
-            Algorithm::Sha256 => 64,
-            Algorithm::Sha512 => 128,
+        Self::is_one(text).then(|| Self(text.into()))
+    }
+
+    /// Whether `parse` reads a text.
+    pub(crate) fn is_one(text: &str) -> bool {
+        let Some((algorithm, hex)) = text.split_once(':') else {
+            return false;
         };
-        let well_formed =
-            hex.len() == length && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        well_formed.then(|| Self(text.into()))
+        let length = match Algorithm::parse(algorithm) {
+            Some(Algorithm::Sha256) => 64,
+            Some(Algorithm::Sha512) => 128,
+            None => return false,
+        };
+        hex.len() == length && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
     }
 
     /// The sha256 of some bytes.

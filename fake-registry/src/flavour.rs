@@ -31,6 +31,15 @@ pub struct PullLimit {
     pub window: Duration,
 }
 
+impl PullLimit {
+    /// As Docker Hub has it: 100 pulls in six hours for an address, 200 for a user.
+    pub const DOCKER_HUB: Self = Self {
+        anonymous: 100,
+        named: 200,
+        window: Duration::from_hours(6),
+    };
+}
+
 impl HostSpec {
     /// Docker Hub: `registry-1.docker.io`, tokens from `auth.docker.io`, 100 pulls in six hours
     /// for an address and 200 for a user.
@@ -38,15 +47,10 @@ impl HostSpec {
         let tokens = TokenService::new(accounts)
             .realm("https://auth.docker.io/token")
             .service("registry.docker.io");
-        let limit = PullLimit {
-            anonymous: 100,
-            named: 200,
-            window: Duration::from_hours(6),
-        };
         Self::new("registry-1.docker.io")
             .auth(AuthPolicy::Token(tokens))
             .flavour(Flavour::DockerHub)
-            .pull_limit(limit)
+            .pull_limit(PullLimit::DOCKER_HUB)
     }
 
     /// A private registry of Amazon ECR; the user is `AWS`.

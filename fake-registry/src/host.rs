@@ -33,6 +33,7 @@ pub struct HostSpec {
     pub(crate) max_blob: u64,
     pub(crate) min_chunk: u64,
     pub(crate) max_unfinished: Option<u64>,
+    pub(crate) upload_expiry: Duration,
     pub(crate) directory: Option<PathBuf>,
     pub(crate) blob_host: Option<String>,
     pub(crate) tls: TlsMode,
@@ -40,7 +41,8 @@ pub struct HostSpec {
 }
 
 /// Whose habits the registry has where registries differ.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Flavour {
     /// The wording of the reference implementation.
@@ -73,6 +75,7 @@ impl HostSpec {
             max_blob: 2 << 30,
             min_chunk: 0,
             max_unfinished: None,
+            upload_expiry: Duration::from_hours(1),
             directory: None,
             blob_host: None,
             tls: TlsMode::default(),
@@ -127,6 +130,13 @@ impl HostSpec {
     #[must_use]
     pub fn max_unfinished(mut self, bytes: u64) -> Self {
         self.max_unfinished = Some(bytes);
+        self
+    }
+
+    /// An unfinished upload that nobody comes back to for so long is gone; an hour by default.
+    #[must_use]
+    pub fn upload_expiry(mut self, time: Duration) -> Self {
+        self.upload_expiry = time;
         self
     }
 

@@ -4,6 +4,8 @@
 //! so a request that hangs stands there without a status. Credentials are never kept: of an
 //! `Authorization` header only the kind, of a query only values that are known to be harmless.
 
+mod kept;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
@@ -11,24 +13,63 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::{HeaderMap, Method, header};
+use http::{HeaderValue, Method};
 
 use crate::pattern::glob;
+use kept::Kept;
+pub(crate) use kept::{Heard, Noted};
 
 /// Entries kept unless the builder says otherwise.
 pub(crate) const DEFAULT_LIMIT: usize = 200_000;
+/// The bytes that all entries together may hold, whatever clients send.
+const MAX_WEIGHT: u64 = 128 << 20;
 
 /// The journal of a registry; clones show the same entries.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Journal {
     inner: Arc<Mutex<Inner>>,
 }
 
-#[derive(Debug)]
 struct Inner {
-    entries: VecDeque<Entry>,
+    /// Their numbers end before `next`, without a gap.
+    kept: VecDeque<Kept>,
     next: u64,
     limit: usize,
+    weight: u64,
+}
+
+impl Inner {
+    fn first(&self) -> u64 {
+        self.next.saturating_sub(self.kept.len() as u64)
+    }
+
+    fn entries(&self) -> impl DoubleEndedIterator<Item = Entry> {
+        self.entries_after(0)
+    }
+
+    fn entries_after(&self, skip: usize) -> impl DoubleEndedIterator<Item = Entry> {
+        let skip = skip.min(self.kept.len());
+        let first = self.first() + skip as u64;
+        let numbered = self.kept.range(skip..).enumerate();
+        numbered.map(move |(position, kept)| kept.entry(first + position as u64))
+    }
+
+    fn forget_first(&mut self) {
+        if let Some(gone) = self.kept.pop_front() {
+            self.weight -= u64::from(gone.weight);
+        }
+    }
+
+    fn find(&mut self, number: u64) -> Option<&mut Kept> {
+        let position = number.checked_sub(self.first())?;
+        self.kept.get_mut(usize::try_from(position).ok()?)
+    }
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.entries()).finish()
+    }
 }
 
 /// One request and what became of it.
@@ -92,9 +133,10 @@ impl fmt::Display for Entry {
 impl Journal {
     pub(crate) fn new(limit: usize) -> Self {
         let inner = Inner {
-            entries: VecDeque::new(),
+            kept: VecDeque::new(),
             next: 0,
             limit,
+            weight: 0,
         };
         Self {
             inner: Arc::new(Mutex::new(inner)),
@@ -107,50 +149,46 @@ impl Journal {
 
     /// Every entry that is still kept.
     pub fn entries(&self) -> Vec<Entry> {
-        self.with(|inner| inner.entries.iter().cloned().collect())
+        self.with(|inner| inner.entries().collect())
     }
 
     /// The entries that a condition holds for.
     pub fn filter(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<Entry> {
-        self.with(|inner| {
-            inner
-                .entries
-                .iter()
-                .filter(|entry| wanted(entry))
-                .cloned()
-                .collect()
-        })
+        self.with(|inner| inner.entries().filter(|entry| wanted(entry)).collect())
     }
 
     /// The first of the entries that are wanted.
     pub(crate) fn page(&self, wanted: &Wanted) -> Vec<Entry> {
         self.with(|inner| {
-            let first = inner.entries.front().map_or(0, |entry| entry.number);
-            let skip = usize::try_from(wanted.since.saturating_sub(first)).unwrap_or(usize::MAX);
-            let entries = inner.entries.iter().skip(skip);
+            let skip = wanted.since.saturating_sub(inner.first());
+            let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+            let entries = inner.entries_after(skip);
             let fitting = entries.filter(|entry| wanted.fits(entry));
-            fitting.take(wanted.limit).cloned().collect()
+            fitting.take(wanted.limit).collect()
         })
     }
 
     /// How many entries a condition holds for.
     pub fn count(&self, wanted: impl Fn(&Entry) -> bool) -> usize {
-        self.with(|inner| inner.entries.iter().filter(|entry| wanted(entry)).count())
+        self.with(|inner| inner.entries().filter(|entry| wanted(entry)).count())
     }
 
     /// The latest entry as one line: `GET /v2/shop/api/manifests/1.91 -> 404`.
     pub fn last(&self) -> Option<String> {
-        self.with(|inner| inner.entries.back().map(ToString::to_string))
+        self.with(|inner| inner.entries().next_back().map(|entry| entry.to_string()))
     }
 
     /// Every entry as one line.
     pub fn lines(&self) -> Vec<String> {
-        self.with(|inner| inner.entries.iter().map(ToString::to_string).collect())
+        self.with(|inner| inner.entries().map(|entry| entry.to_string()).collect())
     }
 
     /// Forgets all entries; numbers go on.
     pub fn clear(&self) {
-        self.with(|inner| inner.entries.clear());
+        self.with(|inner| {
+            inner.kept.clear();
+            inner.weight = 0;
+        });
     }
 
     /// Requests seen in the whole run, forgotten ones included.
@@ -158,31 +196,41 @@ impl Journal {
         self.with(|inner| inner.next)
     }
 
-    /// Writes an entry; gives its number.
-    pub(crate) fn record(&self, mut entry: Entry) -> u64 {
+    /// Writes an entry down, which makes `weight` bytes more; gives its number.
+    pub(crate) fn record(&self, noted: Arc<Noted>, weight: u32, at: Duration) -> u64 {
+        let kept = Kept::new(noted, weight, at);
         self.with(|inner| {
             let number = inner.next;
             inner.next += 1;
-            entry.number = number;
-            if inner.limit > 0 {
-                if inner.entries.len() >= inner.limit {
-                    inner.entries.pop_front();
-                }
-                inner.entries.push_back(entry);
+            if inner.limit == 0 {
+                return number;
+            }
+            if inner.kept.len() >= inner.limit {
+                inner.forget_first();
+            }
+            inner.weight += u64::from(kept.weight);
+            inner.kept.push_back(kept);
+            while inner.weight > MAX_WEIGHT {
+                inner.forget_first();
             }
             number
         })
     }
 
-    pub(crate) fn complete(&self, number: u64, change: impl FnOnce(&mut Entry)) {
+    /// What became of a request.
+    pub(crate) fn complete(&self, number: u64, status: u16, bytes: u64) {
         self.with(|inner| {
-            let first = inner.entries.front().map_or(0, |entry| entry.number);
-            let position = number
-                .checked_sub(first)
-                .and_then(|n| usize::try_from(n).ok());
-            let entry = position.and_then(|position| inner.entries.get_mut(position));
-            if let Some(entry) = entry.filter(|entry| entry.number == number) {
-                change(entry);
+            if let Some(kept) = inner.find(number) {
+                (kept.status, kept.bytes) = (status, bytes);
+            }
+        });
+    }
+
+    /// The fault rule that fired on a request.
+    pub(crate) fn blame(&self, number: u64, fault: Arc<str>) {
+        self.with(|inner| {
+            if let Some(kept) = inner.find(number) {
+                kept.fault = Some(fault);
             }
         });
     }
@@ -263,10 +311,7 @@ impl Authorization {
         }
     }
 
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let Some(value) = headers.get(header::AUTHORIZATION) else {
-            return Self::None;
-        };
+    fn of(value: &HeaderValue) -> Self {
         let scheme = value
             .as_bytes()
             .split(|b| *b == b' ')

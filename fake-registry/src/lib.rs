@@ -68,14 +68,18 @@ mod host;
 mod image;
 mod journal;
 mod keys;
+mod listen;
 mod message;
 mod names;
+mod patience;
 mod pattern;
 mod positioned;
 mod protocol;
 mod random;
 mod registry;
+mod respond;
 mod serve;
+mod stop;
 mod store;
 mod stream;
 #[cfg(feature = "testcontainers")]
@@ -93,16 +97,18 @@ pub use clock::Clock;
 pub use control::Control;
 pub use expect::{Expectation, ExpectationGuard, Times, Unmet};
 pub use fault::{
-    Action, Challenge, CountBy, End, FaultHandle, FaultKey, KeyKind, Match, Nth, OneOrMany,
-    Pattern, Quota, Rule, RuleId, RuleReport, Script, ScriptError, Span, TokenFault, fault_table,
+    Action, Challenge, CountBy, End, FaultHandle, FaultKey, KeyKind, KnownQuota, Match, Nth,
+    OneOrMany, Pattern, Quota, Rule, RuleId, RuleReport, Script, ScriptError, Span, TokenFault,
+    fault_table,
 };
 pub use flavour::PullLimit;
 pub use host::{Flavour, HostSpec};
 pub use image::{ImageLineError, ImageSpec, SeedError};
 pub use journal::{Authorization, Entry, Journal};
+pub use listen::{Server, StartError};
 pub use protocol::Route;
 pub use registry::{FakeRegistry, LookupError};
-pub use serve::{Conn, ResetHook, Scheme, Server, StartError};
+pub use serve::{Conn, ResetHook, Scheme};
 pub use store::StoreError;
 pub use tls::{TlsError, TlsMode};
 pub use window::Window;

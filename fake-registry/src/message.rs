@@ -14,6 +14,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::fault::apply::Spoilt;
 use crate::store::FilePart;
@@ -21,7 +22,11 @@ use crate::store::FilePart;
 pub(crate) type Reply = Response<Body>;
 
 /// A client that sends nothing for so long in the middle of a body is given up.
-pub(crate) const BODY_IDLE: Duration = Duration::from_mins(1);
+const BODY_IDLE: Duration = Duration::from_mins(1);
+/// So long a body may take at any rate; after that it has to have come at the least one.
+const BODY_GRACE: Duration = Duration::from_mins(2);
+/// Bytes a second.
+const LEAST_RATE: u64 = 1 << 10;
 
 static FILLER: [u8; 64 << 10] = [b'x'; 64 << 10];
 
@@ -186,35 +191,76 @@ pub(crate) fn set(reply: &mut Reply, name: HeaderName, value: &str) {
 #[derive(Debug)]
 pub(crate) enum ReadError {
     TooLarge,
-    /// The client fell silent or went away.
+    /// The client went away before the end.
     Broken,
+    /// It sends, if at all, too slowly to be waited for.
+    Slow,
+}
+
+impl ReadError {
+    /// 408 for a client that is too slow; other ends are told in the words of what was read.
+    pub(crate) fn refusal_or(self, other: impl FnOnce(Self) -> Box<Refusal>) -> Box<Refusal> {
+        match self {
+            Self::Slow => Refusal::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "UNKNOWN",
+                "the body came too slowly",
+            )
+            .header(header::CONNECTION, "close"),
+            error => other(error),
+        }
+    }
+}
+
+/// A request body that is being read. A client may be silent for a while, and slow for a while
+/// longer, but it cannot hold a connection with a byte now and then.
+pub(crate) struct Receiving {
+    body: Incoming,
+    since: Instant,
+    received: u64,
+}
+
+impl Receiving {
+    pub(crate) fn new(body: Incoming) -> Self {
+        Self {
+            body,
+            since: Instant::now(),
+            received: 0,
+        }
+    }
+
+    /// The next piece; `None` at its end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, ReadError> {
+        let allowed = Duration::from_secs(self.received / LEAST_RATE);
+        let in_all = self.since + BODY_GRACE + allowed;
+        loop {
+            let deadline = in_all.min(Instant::now() + BODY_IDLE);
+            match tokio::time::timeout_at(deadline, self.body.frame()).await {
+                Ok(None) => return Ok(None),
+                Ok(Some(Ok(frame))) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.received += data.len() as u64;
+                        return Ok(Some(data));
+                    }
+                }
+                Ok(Some(Err(_))) => return Err(ReadError::Broken),
+                Err(_) => return Err(ReadError::Slow),
+            }
+        }
+    }
 }
 
 /// Reads a body of at most `limit` bytes.
-pub(crate) async fn read_all(mut body: Incoming, limit: usize) -> Result<Bytes, ReadError> {
+pub(crate) async fn read_all(body: Incoming, limit: usize) -> Result<Bytes, ReadError> {
     let mut all = BytesMut::new();
-    while let Some(data) = next_data(&mut body).await? {
+    let mut body = Receiving::new(body);
+    while let Some(data) = body.next().await? {
         if all.len() + data.len() > limit {
             return Err(ReadError::TooLarge);
         }
         all.extend_from_slice(&data);
     }
     Ok(all.freeze())
-}
-
-/// The next piece of a body; `None` at its end.
-pub(crate) async fn next_data(body: &mut Incoming) -> Result<Option<Bytes>, ReadError> {
-    loop {
-        match tokio::time::timeout(BODY_IDLE, body.frame()).await {
-            Ok(None) => return Ok(None),
-            Ok(Some(Ok(frame))) => {
-                if let Ok(data) = frame.into_data() {
-                    return Ok(Some(data));
-                }
-            }
-            Ok(Some(Err(_))) | Err(_) => return Err(ReadError::Broken),
-        }
-    }
 }
 
 /// The first value of a key in a query or form, decoded.

@@ -5,42 +5,38 @@
 /// The longest repository name that is accepted; clients cap host and name at 255 together.
 pub(crate) const MAX_REPOSITORY: usize = 255;
 
-/// Whether `name` is a repository name: lower-case components joined by `/`.
-pub(crate) fn is_repository(name: &str) -> bool {
-    name.len() <= MAX_REPOSITORY && name.split('/').all(is_component)
+/// What came just before, within a repository name.
+#[derive(Clone, Copy)]
+enum Before {
+    /// Nothing, or a slash: a component begins.
+    Slash,
+    Word,
+    Dot,
+    Underscore,
+    /// Two of them.
+    Underscores,
+    Dash,
 }
 
-/// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`
-fn is_component(text: &str) -> bool {
-    let mut separator: &[u8] = b"";
-    let mut rest = text.as_bytes();
-    loop {
-        let word = rest
-            .iter()
-            .take_while(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9'))
-            .count();
-        if word == 0 {
-            return false;
-        }
-        let allowed = separator.is_empty()
-            || matches!(separator, b"." | b"_" | b"__")
-            || separator.iter().all(|b| *b == b'-');
-        if !allowed {
-            return false;
-        }
-        (_, rest) = rest.split_at(word);
-        if rest.is_empty() {
-            return true;
-        }
-        let gap = rest
-            .iter()
-            .take_while(|b| matches!(b, b'.' | b'_' | b'-'))
-            .count();
-        if gap == 0 {
-            return false;
-        }
-        (separator, rest) = rest.split_at(gap);
+/// Whether `name` is a repository name: components joined by `/`, each of them
+/// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`.
+pub(crate) fn is_repository(name: &str) -> bool {
+    if name.len() > MAX_REPOSITORY {
+        return false;
     }
+    let mut before = Before::Slash;
+    for byte in name.bytes() {
+        before = match (byte, before) {
+            (b'a'..=b'z' | b'0'..=b'9', _) => Before::Word,
+            (b'/', Before::Word) => Before::Slash,
+            (b'.', Before::Word) => Before::Dot,
+            (b'_', Before::Word) => Before::Underscore,
+            (b'_', Before::Underscore) => Before::Underscores,
+            (b'-', Before::Word | Before::Dash) => Before::Dash,
+            _ => return false,
+        };
+    }
+    matches!(before, Before::Word)
 }
 
 /// `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`

@@ -1,33 +1,29 @@
-//! Serving: any byte stream, with or without TLS, and TCP ports on top of that.
+//! Serving a connection: any byte stream, with or without TLS.
 
-use std::future::Future;
-use std::io;
+use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio_rustls::LazyConfigAcceptor;
 
-use crate::builder::BuildError;
+use crate::journal::Noted;
+use crate::patience::Alarm;
 use crate::registry::FakeRegistry;
-use crate::stream::{Flushed, Peeked, Resettable, Watched};
+use crate::stop::Stop;
+use crate::stream::{Flushed, Peeked, Watched};
 use crate::tls::is_host;
 
 /// A client that is slower than this with a TLS handshake or the head of a request is given up.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// Request line and headers together.
+/// Request line and headers together. There are at most 100 headers: hyper's default, which it
+/// reads without memory of its own.
 const MAX_HEAD: usize = 64 << 10;
-const MAX_HEADERS: usize = 128;
-/// How long a graceful end waits for requests that are under way.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// Where a connection comes from.
 #[derive(Clone, Debug)]
@@ -62,6 +58,8 @@ pub(crate) struct Connection {
     scheme: Scheme,
     reset: Option<ResetHook>,
     pub(crate) flushed: Arc<Flushed>,
+    /// The latest request, as the journal has it.
+    pub(crate) noted: Mutex<Option<Arc<Noted>>>,
 }
 
 impl Connection {
@@ -90,8 +88,7 @@ impl FakeRegistry {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (_, never) = watch::channel(false);
-        self.clone().run(io, conn, None, never, None)
+        self.clone().run(io, conn, None, None, None)
     }
 
     /// As `serve`; the hook lets fault rules reset the connection.
@@ -104,16 +101,15 @@ impl FakeRegistry {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (_, never) = watch::channel(false);
-        self.clone().run(io, conn, Some(reset), never, None)
+        self.clone().run(io, conn, Some(reset), None, None)
     }
 
-    async fn run<S>(
+    pub(crate) async fn run<S>(
         self,
         io: S,
         conn: Conn,
         reset: Option<ResetHook>,
-        stop: watch::Receiver<bool>,
+        stop: Option<Arc<Stop>>,
         local: Option<IpAddr>,
     ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -124,6 +120,7 @@ impl FakeRegistry {
             scheme: conn.scheme,
             reset,
             flushed: Arc::default(),
+            noted: Mutex::default(),
         };
         match conn.scheme {
             Scheme::Http => self.speak(io, connection, stop).await,
@@ -209,7 +206,7 @@ impl FakeRegistry {
         }
     }
 
-    async fn speak<S>(&self, io: S, connection: Connection, mut stop: watch::Receiver<bool>)
+    async fn speak<S>(&self, io: S, connection: Connection, stop: Option<Arc<Stop>>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -219,161 +216,46 @@ impl FakeRegistry {
         };
         let connection = &connection;
         let core = self.core();
+        let mut alarm = Alarm::new(HEAD_TIMEOUT);
         let service = service_fn(move |request| core.respond(connection, request));
         let serving = http1::Builder::new()
-            .timer(TokioTimer::new())
+            .timer(alarm.timer())
             .header_read_timeout(HEAD_TIMEOUT)
             .auto_date_header(false)
-            .title_case_headers(true)
             .max_buf_size(MAX_HEAD)
-            .max_headers(MAX_HEADERS)
             .serve_connection(TokioIo::new(io), service);
-        tokio::pin!(serving);
+        let asked = async {
+            match &stop {
+                Some(stop) => stop.asked().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(serving, asked);
+        let is_asked = || stop.as_ref().is_some_and(|stop| stop.is_asked());
         let mut stopping = false;
-        loop {
-            tokio::select! {
-                biased;
-                outcome = serving.as_mut() => {
-                    if let Err(error) = outcome {
-                        tracing::debug!(%error, client = %connection.client, "connection ended");
-                    }
-                    return;
-                }
-                changed = stop.changed(), if !stopping => {
-                    stopping = true;
-                    if changed.is_ok() {
-                        serving.as_mut().graceful_shutdown();
-                    }
-                }
+        let mut waker: Option<Waker> = None;
+        // By hand, because alarm and stop have nothing to say most of the time: they are asked when
+        // something has changed, and not with every request.
+        let outcome = poll_fn(|cx| {
+            let known = waker
+                .as_ref()
+                .is_some_and(|waker| waker.will_wake(cx.waker()));
+            if !known {
+                waker = Some(cx.waker().clone());
             }
+            alarm.check(cx, !known);
+            if let Poll::Ready(outcome) = serving.as_mut().poll(cx) {
+                return Poll::Ready(outcome);
+            }
+            if !stopping && (!known || is_asked()) && asked.as_mut().poll(cx).is_ready() {
+                stopping = true;
+                serving.as_mut().graceful_shutdown();
+                return serving.as_mut().poll(cx);
+            }
+            Poll::Pending
+        });
+        if let Err(error) = outcome.await {
+            tracing::debug!(%error, client = %connection.client, "connection ended");
         }
-    }
-
-    /// Serves plain HTTP on a TCP port until the server is dropped or shut down.
-    pub async fn listen(&self, at: SocketAddr) -> Result<Server, StartError> {
-        self.listen_as(at, Scheme::Http).await
-    }
-
-    /// Serves on a TCP port, with or without TLS.
-    pub async fn listen_as(&self, at: SocketAddr, scheme: Scheme) -> Result<Server, StartError> {
-        let failed = |source| StartError::Listen { at, source };
-        let listener = TcpListener::bind(at).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(accept_all(self.clone(), listener, scheme, stopped));
-        Ok(Server {
-            registry: self.clone(),
-            address,
-            scheme,
-            stop,
-            task,
-        })
-    }
-}
-
-async fn accept_all(
-    registry: FakeRegistry,
-    listener: TcpListener,
-    scheme: Scheme,
-    mut stop: watch::Receiver<bool>,
-) {
-    let mut connections = tokio::task::JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            _ = stop.changed() => break,
-            accepted = listener.accept() => accepted,
-            Some(_) = connections.join_next() => continue,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                let _ = stream.set_nodelay(true);
-                let local = stream.local_addr().ok().map(|address| address.ip());
-                let reset = Arc::new(AtomicBool::new(false));
-                let hook = reset.clone();
-                let conn = Conn {
-                    peer,
-                    client: peer.ip().to_string(),
-                    scheme,
-                };
-                let io = Resettable { stream, reset };
-                let hook: ResetHook = Arc::new(move || hook.store(true, Ordering::Relaxed));
-                connections.spawn(
-                    registry
-                        .clone()
-                        .run(io, conn, Some(hook), stop.clone(), local),
-                );
-            }
-            Err(error) => {
-                // Out of file descriptors, most likely: those in use must end first.
-                tracing::warn!(%error, "cannot accept");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
-    }
-    drop(listener);
-    let all_done = async { while connections.join_next().await.is_some() {} };
-    let _ = tokio::time::timeout(GRACE, all_done).await;
-}
-
-/// A registry on a TCP port; dropping it closes the port and every connection, and panics if
-/// clients did not do what was expected of them.
-pub struct Server {
-    registry: FakeRegistry,
-    address: SocketAddr,
-    scheme: Scheme,
-    stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
-}
-
-/// Serving could not start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The description does not hold together.
-    #[error("the registry cannot be built")]
-    Build(#[from] BuildError),
-    /// The port cannot be had.
-    #[error("no listening at {at}")]
-    Listen {
-        /// The address that was asked for.
-        at: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-impl Server {
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// `http://127.0.0.1:41234`
-    pub fn url(&self) -> String {
-        let scheme = if self.scheme == Scheme::Https {
-            "https"
-        } else {
-            "http"
-        };
-        format!("{scheme}://{}", self.address)
-    }
-
-    /// The registry that is served.
-    pub fn registry(&self) -> &FakeRegistry {
-        &self.registry
-    }
-
-    /// Takes no more connections and waits, some seconds at most, for requests under way.
-    pub async fn shutdown(mut self) {
-        let _ = self.stop.send(true);
-        let _ = (&mut self.task).await;
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.task.abort();
-        crate::expect::complain(self.registry.verify());
     }
 }

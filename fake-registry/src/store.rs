@@ -15,10 +15,11 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, ETAG};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
+use crate::core::API_VERSION;
 use crate::digest::Digest;
 use crate::image::{Image, ImageSpec, media};
 use directory::Directory;
@@ -493,7 +494,11 @@ impl Manifest {
                 media_type.to_str().unwrap_or_default(),
             )
         });
-        let mut headers = HeaderMap::with_capacity(6);
+        // All that an answer has, the date as a place to be filled, and some room: a map that grows
+        // is made anew.
+        let mut headers = HeaderMap::with_capacity(12);
+        headers.insert(DATE, HeaderValue::from_static(""));
+        headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
         headers.insert(CONTENT_TYPE, media_type);
         headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
         if let Ok(value) = HeaderValue::from_str(digest.as_str()) {

@@ -123,7 +123,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Peeked<S> {
 /// Tells when everything that was written has left.
 #[derive(Default)]
 pub(crate) struct Flushed {
+    /// Written by the connection alone.
     count: AtomicU64,
+    /// Whether anybody has ever waited.
+    awaited: AtomicBool,
     waker: AtomicWaker,
 }
 
@@ -136,6 +139,7 @@ impl Flushed {
     /// Ready once there were more flushes than this.
     pub(crate) fn poll_after(&self, count: u64, cx: &Context<'_>) -> Poll<()> {
         self.waker.register(cx.waker());
+        self.awaited.store(true, Ordering::Relaxed);
         if self.count() > count {
             Poll::Ready(())
         } else {
@@ -172,8 +176,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.inner).poll_flush(cx);
         if outcome.is_ready() {
-            self.flushed.count.fetch_add(1, Ordering::Relaxed);
-            self.flushed.waker.wake();
+            let count = self.flushed.count.load(Ordering::Relaxed);
+            self.flushed.count.store(count + 1, Ordering::Relaxed);
+            if self.flushed.awaited.load(Ordering::Relaxed) {
+                self.flushed.waker.wake();
+            }
         }
         outcome
     }

@@ -367,6 +367,9 @@ fn completions_manual_and_keys() {
     }
     let manual = String::from_utf8(program(&["man"]).stdout).unwrap();
     assert!(manual.contains(".TH fake-registry"), "{manual}");
+    let one = String::from_utf8(program(&["man", "faults", "add"]).stdout).unwrap();
+    assert!(one.contains(".TH fake-registry-faults-add"), "{one}");
+    assert_eq!(program(&["man", "nothing"]).status.code(), Some(2));
     let keys = String::from_utf8(program(&["faults", "keys"]).stdout).unwrap();
     assert!(keys.contains("bad-json"), "{keys}");
     assert_eq!(

@@ -255,7 +255,7 @@ async fn connections_that_end_early() {
     let end = raw.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
     assert_eq!(raw.len() - end, 10, "ten bytes of the body");
     assert!(
-        String::from_utf8_lossy(&raw).contains("Content-Length: "),
+        String::from_utf8_lossy(&raw).contains("content-length: "),
         "the whole was announced"
     );
     for action in ["{ end: hang }", "{ cut-after: 10, cut: hang }"] {

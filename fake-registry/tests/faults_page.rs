@@ -467,7 +467,7 @@ async fn challenges_and_token_answers_by_name() {
         let found: Vec<&str> = answer
             .head
             .lines()
-            .filter_map(|line| line.strip_prefix("Www-Authenticate: "))
+            .filter_map(|line| line.strip_prefix("www-authenticate: "))
             .collect();
         assert_eq!(
             (answer.status, found.as_slice()),

@@ -1,6 +1,7 @@
 //! The arguments of every command.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -32,9 +33,13 @@ pub(crate) enum Command {
         /// For which shell.
         shell: Shell,
     },
-    /// Write the manual page to standard output.
+    /// Write the manual page of the program, or of one of its commands, to standard output.
     #[command(hide = true)]
-    Man,
+    Man {
+        /// Such as `serve`, or `faults add`.
+        #[arg(value_name = "COMMAND")]
+        command: Vec<String>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -55,8 +60,38 @@ pub(crate) struct Serve {
     #[arg(long, env = "FAKE_REGISTRY_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// An image that is there from the start, such as `team/web:v1 linux/amd64 2x1MiB`.
-    #[arg(long = "image", value_name = "LINE")]
+    #[arg(
+        long = "image",
+        env = "FAKE_REGISTRY_IMAGES",
+        value_delimiter = '\n',
+        value_name = "LINE"
+    )]
     pub(crate) images: Vec<String>,
+    /// An OCI image layout whose images are there from the start, and the repository they go to:
+    /// `team/app=./app`.
+    #[arg(
+        long = "layout",
+        env = "FAKE_REGISTRY_LAYOUTS",
+        value_delimiter = '\n',
+        value_name = "REPOSITORY=DIRECTORY"
+    )]
+    pub(crate) layouts: Vec<LayoutAt>,
+    /// An archive of `docker save` whose images are there from the start, under their own names.
+    #[arg(
+        long = "archive",
+        env = "FAKE_REGISTRY_ARCHIVES",
+        value_delimiter = '\n',
+        value_name = "FILE"
+    )]
+    pub(crate) archives: Vec<PathBuf>,
+    /// Keep content in a directory instead of in memory: an OCI image layout for each repository.
+    #[arg(
+        long,
+        env = "FAKE_REGISTRY_DIRECTORY",
+        value_name = "DIRECTORY",
+        conflicts_with = "config"
+    )]
+    pub(crate) directory: Option<PathBuf>,
     /// The registry that the images go to.
     #[arg(
         long,
@@ -85,6 +120,9 @@ pub(crate) struct Serve {
     /// How many requests the journal keeps; 0 for none.
     #[arg(long, env = "FAKE_REGISTRY_JOURNAL_LIMIT", value_name = "NUMBER")]
     pub(crate) journal_limit: Option<usize>,
+    /// Threads that serve, each with its own connections; one for each core otherwise.
+    #[arg(long, env = "FAKE_REGISTRY_THREADS", value_name = "NUMBER")]
+    pub(crate) threads: Option<NonZeroUsize>,
     /// How log lines look; what is logged is said by `FAKE_REGISTRY_LOG` (such as `info`, or
     /// `fake_registry::request=info`).
     #[arg(
@@ -100,6 +138,27 @@ pub(crate) struct Serve {
 pub(crate) enum LogFormat {
     Text,
     Json,
+}
+
+/// A layout and where its images go.
+#[derive(Clone, Debug)]
+pub(crate) struct LayoutAt {
+    pub(crate) repository: String,
+    pub(crate) path: PathBuf,
+}
+
+impl std::str::FromStr for LayoutAt {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((repository, path)) if !repository.is_empty() && !path.is_empty() => Ok(Self {
+                repository: repository.to_owned(),
+                path: path.into(),
+            }),
+            _ => Err(format!("`{text}` is not `REPOSITORY=DIRECTORY`")),
+        }
+    }
 }
 
 /// Where the control endpoint is to listen.

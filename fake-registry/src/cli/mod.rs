@@ -43,6 +43,8 @@ pub(crate) enum Failure {
     },
     #[error("cannot write to standard output")]
     Output(#[source] std::io::Error),
+    #[error("there is no command `{0}`")]
+    NoCommand(String),
     #[error("no runtime")]
     Runtime(#[source] std::io::Error),
     #[error("no running registry answers at {at}")]
@@ -106,21 +108,14 @@ fn log_to_stderr(format: LogFormat) {
 
 fn perform(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Serve(serve) => {
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .enable_all()
-                .build()
-                .map_err(Failure::Runtime)?;
-            runtime.block_on(serve::run(*serve))
-        }
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "fake-registry", &mut text);
             print(&text)
         }
-        Command::Man => {
+        Command::Man { command: path } => {
             let mut text = Vec::new();
-            clap_mangen::Man::new(Arguments::command())
+            clap_mangen::Man::new(command_at(&path)?)
                 .render(&mut text)
                 .map_err(Failure::Output)?;
             print(&text)
@@ -130,9 +125,23 @@ fn perform(command: Command) -> Result<(), Failure> {
                 .enable_all()
                 .build()
                 .map_err(Failure::Runtime)?;
-            runtime.block_on(client::run(command))
+            match command {
+                Command::Serve(serve) => runtime.block_on(serve::run(*serve)),
+                command => runtime.block_on(client::run(command)),
+            }
         }
     }
+}
+
+/// A command by the words that one types for it.
+fn command_at(path: &[String]) -> Result<clap::Command, Failure> {
+    let mut command = Arguments::command();
+    command.build();
+    for word in path {
+        let next = command.find_subcommand(word).cloned();
+        command = next.ok_or_else(|| Failure::NoCommand(path.join(" ")))?;
+    }
+    Ok(command)
 }
 
 /// Writes a result to standard output.

@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use fake_registry::{Builder, Control, FakeRegistry, Scheme, Script};
+use fake_registry::{Builder, Control, FakeRegistry, HostSpec, Scheme, Script};
 
 use super::args::{ControlAt, Serve};
 use super::stop::Stop;
@@ -25,7 +26,11 @@ pub(super) async fn run(serve: Serve) -> Result<(), Failure> {
     } else {
         None
     };
-    let server = registry.listen_as(serve.listen, scheme).await?;
+    let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let threads = serve.threads.unwrap_or_else(cores);
+    let server = registry
+        .listen_on_threads(serve.listen, scheme, threads)
+        .await?;
     let control = control(&serve, &registry, server.address()).await?;
     let mut text = format!("listening on {}\n", server.url());
     if let Some(path) = &ca_file {
@@ -81,13 +86,24 @@ async fn control(
 }
 
 fn build(serve: &Serve) -> Result<Builder, Failure> {
-    let mut builder = match &serve.config {
-        Some(path) => Builder::from_yaml(&read(path)?).map_err(|source| Failure::Yaml {
+    let mut builder = if let Some(path) = &serve.config {
+        Builder::from_yaml(&read(path)?).map_err(|source| Failure::Yaml {
             path: path.clone(),
             source,
-        })?,
-        None => FakeRegistry::builder().any_host(&serve.host),
+        })?
+    } else {
+        let builder = FakeRegistry::builder().any_host(&serve.host);
+        match &serve.directory {
+            Some(path) => builder.host(HostSpec::new(&serve.host).directory(path)),
+            None => builder,
+        }
     };
+    for layout in &serve.layouts {
+        builder = builder.oci_layout(&serve.host, &layout.repository, &layout.path);
+    }
+    for path in &serve.archives {
+        builder = builder.docker_archive(&serve.host, path);
+    }
     for line in &serve.images {
         builder = builder.image(&serve.host, line);
     }

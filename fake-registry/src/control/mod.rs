@@ -21,10 +21,10 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 
-pub(crate) use metrics::Metrics;
+pub(crate) use metrics::{Metrics, UnderWay};
 
+use crate::listen::StartError;
 use crate::registry::FakeRegistry;
-use crate::serve::StartError;
 
 const MAX_CONNECTIONS: usize = 64;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);

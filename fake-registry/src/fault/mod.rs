@@ -6,19 +6,20 @@
 //! and each says how often it matched and fired.
 
 pub(crate) mod apply;
+mod quota;
 mod rule;
 mod shortcut;
 mod table;
 mod values;
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::Method;
 
-pub use rule::{Action, CountBy, End, Match, Quota, Rule};
+pub use quota::{CountBy, KnownQuota, Quota};
+pub use rule::{Action, End, Match, Rule};
 pub use shortcut::{Challenge, TokenFault};
 pub use table::{FaultKey, KeyKind, fault_table};
 pub use values::{Nth, OneOrMany, Pattern, Span};
@@ -26,7 +27,6 @@ pub use values::{Nth, OneOrMany, Pattern, Span};
 use crate::core::Call;
 use crate::random::Random;
 use crate::registry::FakeRegistry;
-use crate::window::Window;
 
 /// A fault script: rules in their order.
 #[derive(Clone, Debug, Default, PartialEq, serde::Deserialize, serde::Serialize)]
@@ -125,11 +125,12 @@ pub(crate) struct Faults {
 
 pub(crate) struct Active {
     id: RuleId,
+    /// What the journal shows.
+    pub(crate) name: Arc<str>,
     pub(crate) rule: Rule,
     matched: AtomicU64,
     fired: AtomicU64,
-    /// Requests of the current window, for quotas.
-    windows: Mutex<BTreeMap<String, Window>>,
+    used: Mutex<quota::Used>,
 }
 
 /// The seconds until a quota is there again, if a rule fires because it is used up.
@@ -158,12 +159,18 @@ impl Faults {
     }
 
     fn activate(&self, rule: Rule) -> Arc<Active> {
+        let id = RuleId(self.next.fetch_add(1, Ordering::Relaxed));
+        let name = match &rule.name {
+            Some(name) => name.as_str().into(),
+            None => format!("rule {}", id.0).into(),
+        };
         Arc::new(Active {
-            id: RuleId(self.next.fetch_add(1, Ordering::Relaxed)),
+            id,
+            name,
             rule,
             matched: AtomicU64::new(0),
             fired: AtomicU64::new(0),
-            windows: Mutex::default(),
+            used: Mutex::default(),
         })
     }
 
@@ -191,14 +198,6 @@ impl Faults {
 }
 
 impl Active {
-    /// The name that the journal shows.
-    pub(crate) fn name(&self) -> String {
-        self.rule
-            .name
-            .clone()
-            .unwrap_or_else(|| format!("rule {}", self.id.0))
-    }
-
     /// `None` if it does not fire.
     fn fires(&self, call: &Call<'_>, elapsed: Duration, faults: &Faults) -> Option<Wait> {
         let when = &self.rule.when;
@@ -222,7 +221,10 @@ impl Active {
         }
         let wait = match &self.rule.action.quota {
             None => None,
-            Some(quota) => Some(self.over(quota, call, elapsed)?),
+            Some(quota) => {
+                let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+                Some(used.charge(quota, call, elapsed)?)
+            }
         };
         let limit = self.rule.times.unwrap_or(u64::MAX);
         let fired = self
@@ -231,24 +233,6 @@ impl Active {
                 (fired < limit).then_some(fired + 1)
             });
         fired.is_ok().then_some(Wait(wait))
-    }
-
-    /// Counts a request against a quota; the seconds until the next window if there is none left.
-    fn over(&self, quota: &Quota, call: &Call<'_>, elapsed: Duration) -> Option<u64> {
-        let length = quota.window.0.as_secs();
-        let key = match quota.by {
-            CountBy::All => String::new(),
-            CountBy::Client => call.connection.client.to_string(),
-            CountBy::Address => call.connection.peer.ip().to_string(),
-        };
-        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        windows.retain(|_, window| !window.is_over(length, elapsed));
-        let window = windows.entry(key).or_default();
-        let wait = window.refuses(quota.limit, length, elapsed);
-        if wait.is_none() {
-            window.count(length, elapsed);
-        }
-        wait
     }
 }
 

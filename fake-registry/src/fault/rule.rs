@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::MethodName;
+use super::quota::Quota;
 use super::shortcut::{Challenge, TokenFault};
 use super::values::{Chance, Flap, Name, Nth, OneOrMany, Pattern, Span, Status, Text};
 use crate::protocol::Route;
@@ -148,44 +149,9 @@ pub enum End {
     Hang,
 }
 
-/// So many requests in a window of time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Quota {
-    pub(crate) limit: u64,
-    #[serde(rename = "per")]
-    pub(crate) window: Span,
-    #[serde(default)]
-    pub(crate) by: CountBy,
-}
-
-/// Whose requests a quota counts together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CountBy {
-    /// Everybody's.
-    #[default]
-    All,
-    /// Those of one client by name.
-    Client,
-    /// Those of one address.
-    Address,
-}
-
 /// What is not said is not written either.
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
-}
-
-impl Quota {
-    /// So many requests in a window.
-    pub fn new(limit: u64, window: impl Into<Span>, by: CountBy) -> Self {
-        Self {
-            limit,
-            window: window.into(),
-            by,
-        }
-    }
 }
 
 impl Rule {

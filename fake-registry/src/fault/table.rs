@@ -282,7 +282,7 @@ static TABLE: &[FaultKey] = &[
     ),
     action(
         "quota",
-        "Lets `limit` requests through in each window `per`, counted for everybody or `by: client` or `by: address`; answers 429 beyond it, with a `Retry-After` that counts down. (What a registry of Azure or Docker Hub counts is part of the host's flavour, not a rule.)",
+        "Lets `limit` requests through in each window `per`, counted for everybody or `by: client` or `by: address`; answers 429 beyond it, with a `Retry-After` that counts down. By name as registries publish it: `acr-basic`, `acr-standard`, `acr-premium` (reads, writes, deletes, referrers and tokens a minute, for the registry and for each address), `docker-hub-anonymous`, `docker-hub-user` (GETs of manifests in six hours, for each address).",
         "{ action: { quota: { limit: 1, per: 1m } } }",
         &[PING, PING, "wait 45s", PING, "wait 15s", PING],
     ),

@@ -162,7 +162,8 @@ fn layers(word: &str) -> Result<Vec<u64>, ImageLineError> {
     Ok(sizes)
 }
 
-fn size_of(text: &str) -> Option<u64> {
+/// `1MiB`, `10kB`, `512`.
+pub(crate) fn size_of(text: &str) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits)?;
     let factor: u64 = match unit {

@@ -1,6 +1,6 @@
 //! Blobs: whole, in part, and gone.
 
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::range::{self, Wanted};
 use super::{Ask, Outcome, blob_missing, commit, refusal, refused_operation};
@@ -30,7 +30,7 @@ pub(crate) fn send(request: &HeaderMap, digest: &str, blob: Content) -> Reply {
     let mut reply = match wanted {
         Wanted::All => {
             let mut reply = empty_reply(StatusCode::OK);
-            set(&mut reply, header::CONTENT_LENGTH, &total.to_string());
+            length(&mut reply, total);
             *reply.body_mut() = blob.part(0, total);
             reply
         }
@@ -41,11 +41,7 @@ pub(crate) fn send(request: &HeaderMap, digest: &str, blob: Content) -> Reply {
                 header::CONTENT_RANGE,
                 &format!("bytes {first}-{last}/{total}"),
             );
-            set(
-                &mut reply,
-                header::CONTENT_LENGTH,
-                &(last - first + 1).to_string(),
-            );
+            length(&mut reply, last - first + 1);
             *reply.body_mut() = blob.part(first, last + 1);
             reply
         }
@@ -60,12 +56,26 @@ pub(crate) fn send(request: &HeaderMap, digest: &str, blob: Content) -> Reply {
                 .into_reply();
         }
     };
-    set(&mut reply, header::CONTENT_TYPE, "application/octet-stream");
+    let fixed = [
+        (header::CONTENT_TYPE, "application/octet-stream"),
+        (header::ACCEPT_RANGES, "bytes"),
+        (header::CACHE_CONTROL, "max-age=31536000"),
+    ];
+    for (name, value) in fixed {
+        reply
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
     set(&mut reply, DOCKER_CONTENT_DIGEST, digest);
-    set(&mut reply, header::ACCEPT_RANGES, "bytes");
     set(&mut reply, header::ETAG, &format!("\"{digest}\""));
-    set(&mut reply, header::CACHE_CONTROL, "max-age=31536000");
     reply
+}
+
+fn length(reply: &mut Reply, bytes: u64) {
+    reply.headers_mut().reserve(12);
+    reply
+        .headers_mut()
+        .insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
 }
 
 pub(super) async fn delete(ask: &Ask<'_>) -> Outcome {

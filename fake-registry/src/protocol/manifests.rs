@@ -79,16 +79,17 @@ pub(super) async fn put(ask: &Ask<'_>, body: Incoming) -> Outcome {
                 .detail(json!({"tag": tag})),
         );
     }
-    let bytes = read_all(body, MAX_MANIFEST)
-        .await
-        .map_err(|error| match error {
+    let bytes = read_all(body, MAX_MANIFEST).await;
+    let bytes = bytes.map_err(|error| {
+        error.refusal_or(|error| match error {
             ReadError::TooLarge => Refusal::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "SIZE_INVALID",
                 "manifest exceeds the limit of 4194304 bytes",
             ),
-            ReadError::Broken => invalid("the body ended before its announced length"),
-        })?;
+            _ => invalid("the body ended before its announced length"),
+        })
+    })?;
     let asked = params(ask.query, "digest-algorithm").next();
     let algorithm = match (&named, asked.as_deref()) {
         (Some(digest), _) => digest.algorithm(),

@@ -75,23 +75,32 @@ pub(crate) fn check(target: Target<'_>) -> Result<(), Box<Refusal>> {
     }
     let digest_wanted = matches!(route, Route::Blob | Route::Referrers)
         || (route == Route::Manifest && reference.contains(':'));
-    if digest_wanted && Digest::parse(reference).is_none() {
+    if digest_wanted && !Digest::is_one(reference) {
         return Err(digest_invalid(reference));
     }
     Ok(())
 }
 
+/// What GET and HEAD are answered, the status of an upload aside.
+pub(crate) fn read(ask: &Ask<'_>) -> Outcome {
+    match ask.target.route {
+        Route::Ping => Ok(ping()),
+        Route::Catalog if *ask.method == Method::GET => lists::catalog(ask),
+        Route::Tags => lists::tags(ask),
+        Route::Referrers => lists::referrers(ask),
+        Route::Manifest => manifests::get(ask),
+        Route::Blob => blobs::get(ask),
+        Route::Other => Err(page_not_found()),
+        route => Err(unsupported(route)),
+    }
+}
+
+/// What waits: for a body, a disk, or another request of an upload.
 pub(crate) async fn answer(ask: &Ask<'_>, body: Incoming) -> Outcome {
     let method = ask.method.as_str();
     match (ask.target.route, method) {
-        (Route::Ping, "GET" | "HEAD") => Ok(ping()),
-        (Route::Catalog, "GET") => lists::catalog(ask),
-        (Route::Tags, "GET" | "HEAD") => lists::tags(ask),
-        (Route::Referrers, "GET" | "HEAD") => lists::referrers(ask),
-        (Route::Manifest, "GET" | "HEAD") => manifests::get(ask),
         (Route::Manifest, "PUT") => manifests::put(ask, body).await,
         (Route::Manifest, "DELETE") => manifests::delete(ask).await,
-        (Route::Blob, "GET" | "HEAD") => blobs::get(ask),
         (Route::Blob, "DELETE") => blobs::delete(ask).await,
         (Route::UploadStart, "POST") => uploads::start(ask, body).await,
         (Route::Upload, "GET" | "HEAD") => uploads::status(ask).await,

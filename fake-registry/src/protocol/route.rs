@@ -67,7 +67,7 @@ impl<'a> Target<'a> {
             "_catalog" => return Self::bare(Route::Catalog),
             _ => {}
         }
-        let Some((head, reference)) = rest.rsplit_once('/') else {
+        let Some((head, reference)) = split_last(rest) else {
             return Self::bare(Route::Other);
         };
         let upload_start = Self {
@@ -89,7 +89,7 @@ impl<'a> Target<'a> {
                 }
             };
         }
-        let Some((repository, kind)) = head.rsplit_once('/') else {
+        let Some((repository, kind)) = split_last(head) else {
             return Self::bare(Route::Other);
         };
         let route = match (kind, reference) {
@@ -111,6 +111,14 @@ impl<'a> Target<'a> {
             reference,
         }
     }
+}
+
+/// What stands before and after the last slash; references and names are short, so that looking
+/// at byte after byte is the quickest way.
+fn split_last(text: &str) -> Option<(&str, &str)> {
+    let at = text.bytes().rposition(|byte| byte == b'/')?;
+    let (before, rest) = text.split_at_checked(at)?;
+    Some((before, rest.strip_prefix('/')?))
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! A chunk with `Content-Range` must continue where the last one ended and counts only if it
 //! arrives whole; a stream without one is kept as far as it came. Sessions are few, have limits in
-//! size, each and together, and the one that was idle longest makes room.
+//! size, each and together, and end when nobody comes back to them; the one that was idle longest
+//! makes room.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +17,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::{Ask, Outcome, commit, created, digest_invalid, range, storage_failed};
 use crate::digest::{Algorithm, Digest, Hasher};
-use crate::message::{Refusal, Reply, empty_reply, next_data, param, set, text_of};
+use crate::message::{Receiving, Refusal, Reply, empty_reply, param, set, text_of};
 use crate::names;
 use crate::store::Draft;
 
@@ -68,6 +69,18 @@ impl Uploads {
         work(&mut self.slots.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Lets go of sessions that nobody came back to in time.
+    fn expire(&self, ask: &Ask<'_>) {
+        let now = ask.core.clock.elapsed();
+        let limit = ask.registry.spec.upload_expiry;
+        self.with(|slots| {
+            // One that a request is at has another owner too.
+            slots.retain(|_, slot| {
+                now.saturating_sub(slot.touched) < limit || Arc::strong_count(&slot.session) > 1
+            });
+        });
+    }
+
     fn open(&self, id: String, repository: &str, now: Duration, session: Session) {
         let slot = Slot {
             repository: repository.into(),
@@ -87,6 +100,7 @@ impl Uploads {
 
     /// The session, held until the guard is dropped.
     fn take(&self, ask: &Ask<'_>) -> Result<OwnedMutexGuard<Session>, Box<Refusal>> {
+        self.expire(ask);
         let session = self.with(|slots| {
             let slot = slots.get_mut(ask.target.reference)?;
             slot.touched = ask.core.clock.elapsed();
@@ -183,6 +197,7 @@ pub(super) async fn start(ask: &Ask<'_>, body: Incoming) -> Outcome {
         return store(ask, session, digest).await;
     }
     let id = ask.core.random.guid();
+    ask.registry.uploads.expire(ask);
     ask.registry
         .uploads
         .open(id.clone(), repository, ask.core.clock.elapsed(), session);
@@ -195,6 +210,7 @@ pub(super) async fn start(ask: &Ask<'_>, body: Incoming) -> Outcome {
 }
 
 pub(super) async fn status(ask: &Ask<'_>) -> Outcome {
+    ask.registry.uploads.expire(ask);
     // A status request may come while a chunk is under way; it waits for it.
     let session = ask.registry.uploads.with(|slots| {
         let slot = slots.get(ask.target.reference)?;
@@ -310,13 +326,10 @@ fn out_of_order(ask: &Ask<'_>, received: u64) -> Box<Refusal> {
         .header(UPLOAD_ID, ask.target.reference)
 }
 
-async fn receive(
-    ask: &Ask<'_>,
-    session: &mut Session,
-    mut body: Incoming,
-) -> Result<(), Box<Refusal>> {
+async fn receive(ask: &Ask<'_>, session: &mut Session, body: Incoming) -> Result<(), Box<Refusal>> {
+    let mut body = Receiving::new(body);
     loop {
-        match next_data(&mut body).await {
+        match body.next().await {
             Ok(None) => return Ok(()),
             Ok(Some(data)) => {
                 if session.data.len() + data.len() as u64 > ask.registry.spec.max_blob {
@@ -344,12 +357,14 @@ async fn receive(
                     .map_err(|error| storage_failed(&error))?;
                 session.hasher.update(&data);
             }
-            Err(_) => {
-                return Err(Refusal::new(
-                    StatusCode::BAD_REQUEST,
-                    "BLOB_UPLOAD_INVALID",
-                    "the body ended before its announced length",
-                ));
+            Err(error) => {
+                return Err(error.refusal_or(|_| {
+                    Refusal::new(
+                        StatusCode::BAD_REQUEST,
+                        "BLOB_UPLOAD_INVALID",
+                        "the body ended before its announced length",
+                    )
+                }));
             }
         }
     }
