@@ -107,6 +107,10 @@ fn roles() -> Vec<Witness> {
             Proof::Shows(&["AcrPull", "Reader", "managementGroups/corp"]),
         ),
         witness(
+            "az role assignment list --assignee {id} --all --output table",
+            Proof::Shows(&["Reader"]),
+        ),
+        witness(
             "az account get-access-token --resource https://management.azure.com/ --query accessToken --output tsv > arm-token",
             changes!(world, _text => world.token_file_works().await),
         ),
@@ -142,6 +146,18 @@ fn clusters() -> Vec<Witness> {
             r#"az vmss list --resource-group <node-resource-group> --query "[].{name:name, identities:identity.userAssignedIdentities}""#,
             Proof::Shows(&["userAssignedIdentities/aks1-agentpool", "<object-id>"]),
         ),
+        witness(
+            r#"az ad sp credential list --id {id} --query "[].endDateTime" --output tsv"#,
+            Proof::Shows(&["2020-01-01"]),
+        ),
+        witness(
+            r#"az aks list --query "[].{name:name, servicePrincipal:servicePrincipalProfile.clientId}" --output table"#,
+            Proof::Shows(&["aks1", "{id}"]),
+        )
+        .tale(|tale| Tale {
+            cluster: tale.cluster.service_principal("former"),
+            ..tale
+        }),
         witness(
             "az ad sp credential reset --id <client-id> --query password --output tsv",
             changes!(world, text => world.signs_in(text.trim()).await),

@@ -66,6 +66,11 @@ impl World {
                 &[("contoso1", "10.1.0.4")],
             )
             .assign(
+                Principal::service_principal("former"),
+                "Reader",
+                Scope::resource_group("registries"),
+            )
+            .assign(
                 Principal::service_principal("ops"),
                 "Owner",
                 Scope::Subscription,
@@ -124,6 +129,13 @@ impl World {
                     .unwrap(),
             ),
             ("{login}", LOGIN.into()),
+            // Where the checker speaks of a service principal: the one whose secret is too old.
+            (
+                "{id}",
+                azure
+                    .client_id(&Principal::service_principal("former"))
+                    .unwrap(),
+            ),
         ];
         Self {
             cloud,
