@@ -4,13 +4,19 @@
 //! reached is a finding. It looks from the nodes on which pods fail (two at most), from one node on
 //! which they do not, and from the workstation, one after the other.
 
+mod credentials;
+mod follow;
 mod group;
+mod manifests;
+mod many;
 mod near;
 mod plan;
+mod preflight;
+mod problem;
 mod refused;
 mod told;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -34,6 +40,9 @@ use plan::{places, plan};
 use told::{told, waiting};
 
 pub use crate::cluster::WorkloadKind;
+pub use follow::{Follow, follow};
+pub use manifests::{AskedBy, MAX_FILE, ManifestError, Manifests, Wanted};
+pub use preflight::preflight;
 
 /// What to check.
 #[derive(Clone, Debug)]
@@ -54,6 +63,13 @@ pub enum Request {
         /// Its name.
         name: String,
     },
+    /// The images that pods of a namespace wait for.
+    Namespace {
+        /// Its name.
+        namespace: String,
+    },
+    /// The images that pods of the cluster wait for.
+    Cluster,
     /// An image, from here.
     Image(Reference),
 }
@@ -75,6 +91,8 @@ pub struct Settings {
 
 /// Images that are answered for one request.
 const IMAGES: usize = 10;
+/// The same for a namespace or a cluster.
+const WIDE_IMAGES: usize = 60;
 
 /// Checks `request` and says what was found.
 pub async fn check(world: &World, request: &Request) -> Report {
@@ -84,55 +102,54 @@ pub async fn check(world: &World, request: &Request) -> Report {
 /// The same, with what a user adds.
 pub async fn check_with(world: &World, request: &Request, settings: &Settings) -> Report {
     let at = world.clock.now();
-    match request {
-        Request::Image(reference) => {
-            let group = Group {
-                image: reference.written().to_owned(),
-                ..Group::default()
-            };
-            let answer = answer(world, settings, &Symptoms::default(), &group, None).await;
-            Report {
-                subject: format!("image {}", reference.written()),
-                at,
-                answers: vec![answer],
-                gaps: vec![],
-                nothing: nothing(""),
-            }
-        }
-        Request::Pod { namespace, name } => {
-            let target = Target::Pod {
+    if let Some((target, subject)) = target_of(request) {
+        return in_cluster(world, settings, &target, subject, at).await;
+    }
+    let Request::Image(reference) = request else {
+        return Report::empty("nothing".into(), at, nothing("a request"));
+    };
+    let group = Group {
+        image: reference.written().to_owned(),
+        ..Group::default()
+    };
+    let answer = answer(world, settings, &Symptoms::default(), &group, None).await;
+    Report {
+        answers: vec![answer],
+        ..Report::empty(format!("image {}", reference.written()), at, nothing(""))
+    }
+}
+
+/// What is read from the cluster for a request, and the request in words.
+fn target_of(request: &Request) -> Option<(Target, String)> {
+    Some(match request {
+        Request::Image(_) => return None,
+        Request::Pod { namespace, name } => (
+            Target::Pod {
                 namespace: namespace.clone(),
                 name: name.clone(),
-            };
-            in_cluster(
-                world,
-                settings,
-                &target,
-                format!("pod {namespace}/{name}"),
-                at,
-            )
-            .await
-        }
+            },
+            format!("pod {namespace}/{name}"),
+        ),
         Request::Workload {
             kind,
             namespace,
             name,
-        } => {
-            let target = Target::Workload {
+        } => (
+            Target::Workload {
                 kind: *kind,
                 namespace: namespace.clone(),
                 name: name.clone(),
-            };
-            in_cluster(
-                world,
-                settings,
-                &target,
-                format!("{} {namespace}/{name}", kind.word()),
-                at,
-            )
-            .await
-        }
-    }
+            },
+            format!("{} {namespace}/{name}", kind.word()),
+        ),
+        Request::Namespace { namespace } => (
+            Target::Namespace {
+                namespace: namespace.clone(),
+            },
+            format!("namespace {namespace}"),
+        ),
+        Request::Cluster => (Target::Cluster, "the cluster".into()),
+    })
 }
 
 fn nothing(what: &str) -> Verdict {
@@ -159,27 +176,38 @@ async fn in_cluster(
             ask: None,
         };
         return Report {
-            subject,
-            at,
-            answers: vec![],
             gaps: vec![gap],
-            nothing: nothing("access to the cluster"),
+            ..Report::empty(subject, at, nothing("access to the cluster"))
         };
     };
     let symptoms = cluster::read(client, target).await;
     let mut gaps: Vec<Gap> = symptoms.gaps.iter().map(gap).collect();
-    let groups = groups(&symptoms, at);
-    if let Some(more) = groups.len().checked_sub(IMAGES).filter(|more| *more > 0) {
+    let wide = target.is_wide();
+    let mut groups = groups(&symptoms, at, wide);
+    let bound = if wide { WIDE_IMAGES } else { IMAGES };
+    if let Some(more) = groups.len().checked_sub(bound).filter(|more| *more > 0) {
         gaps.push(Gap {
             what: format!("{more} more images were not looked at; ask for their pods one by one"),
             ask: None,
         });
+        groups.truncate(bound);
     }
-    let mut asked: BTreeMap<String, AzureFacts> = BTreeMap::new();
     let mut answers = Vec::new();
-    for group in groups.iter().take(IMAGES) {
-        let facts = azure_facts(world, &symptoms, group, &mut asked).await;
-        answers.push(answer(world, settings, &symptoms, group, facts).await);
+    if wide {
+        let items: Vec<many::Item<'_>> = groups
+            .into_iter()
+            .map(|group| many::Item {
+                group,
+                settings: settings.clone(),
+            })
+            .collect();
+        answers = many::answers(world, &symptoms, &items).await;
+    } else {
+        let mut asked: BTreeMap<String, AzureFacts> = BTreeMap::new();
+        for group in &groups {
+            let facts = azure_facts(world, &symptoms, group, &mut asked).await;
+            answers.push(answer(world, settings, &symptoms, group, facts).await);
+        }
     }
     if let Some(not_created) = &symptoms.not_created {
         gaps.push(Gap {
@@ -188,19 +216,48 @@ async fn in_cluster(
         });
         answers.extend(refused::answers(not_created));
     }
+    gravest_first(&mut answers);
+    let nodes: BTreeSet<String> = symptoms
+        .pods
+        .iter()
+        .filter_map(|pod| pod.node.clone())
+        .chain(
+            symptoms
+                .runs
+                .values()
+                .flat_map(|runs| runs.nodes.iter().cloned()),
+        )
+        .collect();
+    let problems = problem::problems(&answers, &nodes);
+    let waiting: usize = answers.iter().map(|one| one.waiting.len()).sum();
+    let summary = wide.then(|| {
+        format!(
+            "{} pods were read; {waiting} containers wait for an image, {} problems",
+            symptoms.pods_read,
+            problems.len()
+        )
+    });
+    Report {
+        nothing: if wide && symptoms.pods_read > 0 {
+            Verdict::Pullable
+        } else {
+            nothing("a pod of that name that can be read")
+        },
+        answers,
+        problems,
+        summary,
+        gaps,
+        ..Report::empty(subject, at, Verdict::Pullable)
+    }
+}
+
+fn gravest_first(answers: &mut [Answer]) {
     answers.sort_by(|a, b| {
         let weight = |one: &Answer| (one.judgement.verdict.weight(), one.waiting.len());
         weight(b)
             .cmp(&weight(a))
             .then_with(|| a.image.cmp(&b.image))
     });
-    Report {
-        subject,
-        at,
-        answers,
-        gaps,
-        nothing: nothing("a pod of that name that can be read"),
-    }
 }
 
 fn gap(gap: &crate::symptom::Gap) -> Gap {
@@ -337,12 +394,24 @@ async fn answer(
     let remedies = verdict::remedies(&case, &judgement, &names);
     let receipt = verdict::receipt(&case, &judgement);
     let waiting = waiting(group, now);
+    let kubelet = failing_nodes
+        .first()
+        .and_then(|node| symptoms.nodes.get(node)?.kubelet.as_deref());
+    let view = group
+        .failing
+        .iter()
+        .filter_map(|(pod, trouble)| pod.back_off(trouble.container()?))
+        .max_by_key(|view| view.last_failure);
+    let outlook = verdict::outlook(&case, &judgement, &names, view.as_ref(), kubelet);
+    let credentials = credentials::map(first, reference.as_ref(), &evidence, now);
     Answer {
         image: group.image.clone(),
         judgement,
         remedies,
         waiting,
         running: group.running,
+        outlook,
+        credentials,
         told,
         receipt,
         evidence,

@@ -18,15 +18,16 @@ pub(super) struct Group<'a> {
     pub(super) in_cluster: bool,
     pub(super) failing: Vec<(&'a Pod, Trouble<'a>)>,
     pub(super) running_on: BTreeSet<String>,
-    /// A pod that runs it; its pull secrets are those that work.
+    /// A pod that runs it or will; its pull secrets are sent where nothing fails.
     pub(super) example: Option<&'a Pod>,
     pub(super) running: usize,
     pub(super) hanging: Option<Timestamp>,
 }
 
-/// One group an image: those in trouble; when none is, every image that the pods run.
-pub(super) fn groups(symptoms: &Symptoms, now: Timestamp) -> Vec<Group<'_>> {
-    let mut found: BTreeMap<&str, Group<'_>> = BTreeMap::new();
+/// One group an image and set of pull secrets: those in trouble; when none is, and the request was no
+/// `wide` one, every image that the pods run.
+pub(super) fn groups(symptoms: &Symptoms, now: Timestamp, wide: bool) -> Vec<Group<'_>> {
+    let mut found: BTreeMap<(&str, String), Group<'_>> = BTreeMap::new();
     for pod in &symptoms.pods {
         for trouble in pod.troubles() {
             let counts = match &trouble {
@@ -39,21 +40,32 @@ pub(super) fn groups(symptoms: &Symptoms, now: Timestamp) -> Vec<Group<'_>> {
             if !counts {
                 continue;
             }
-            let group = found.entry(trouble.image()).or_default();
+            let group = found
+                .entry((trouble.image(), credentials_of(pod)))
+                .or_default();
             if let Trouble::Hanging { since, .. } = &trouble {
                 group.hanging = Some(group.hanging.map_or(*since, |known| known.min(*since)));
             }
             group.failing.push((pod, trouble));
         }
     }
-    let all_fine = found.is_empty();
+    let all_fine = found.is_empty() && !wide;
     for pod in symptoms.pods.iter().filter(|pod| !pod.deleting) {
         for container in &pod.containers {
             if all_fine {
-                found.entry(&container.image).or_default();
+                found
+                    .entry((&container.image, credentials_of(pod)))
+                    .or_default()
+                    .example
+                    .get_or_insert(pod);
             }
-            let runs = !container.image_id.is_empty();
-            if let Some(group) = found.get_mut(container.image.as_str()).filter(|_| runs) {
+            if container.image_id.is_empty() {
+                continue;
+            }
+            let alike = found
+                .range_mut((container.image.as_str(), String::new())..)
+                .take_while(|((image, _), _)| *image == container.image);
+            for (_, group) in alike {
                 group.running += 1;
                 group.running_on.extend(pod.node.clone());
                 group.example.get_or_insert(pod);
@@ -62,10 +74,16 @@ pub(super) fn groups(symptoms: &Symptoms, now: Timestamp) -> Vec<Group<'_>> {
     }
     let mut groups: Vec<Group<'_>> = found
         .into_iter()
-        .map(|(image, group)| Group {
-            image: image.to_owned(),
-            in_cluster: true,
-            ..group
+        .map(|((image, _), mut group)| {
+            if let Some(runs) = symptoms.runs.get(image) {
+                group.running += runs.containers;
+                group.running_on.extend(runs.nodes.iter().cloned());
+            }
+            Group {
+                image: image.to_owned(),
+                in_cluster: true,
+                ..group
+            }
         })
         .collect();
     groups.sort_by(|a, b| {
@@ -75,4 +93,17 @@ pub(super) fn groups(symptoms: &Symptoms, now: Timestamp) -> Vec<Group<'_>> {
             .then_with(|| a.image.cmp(&b.image))
     });
     groups
+}
+
+/// What a pod's pulls are signed in with: pods that agree in it are asked about once.
+fn credentials_of(pod: &Pod) -> String {
+    if pod.pull_secrets.is_empty() {
+        return String::new();
+    }
+    let names: Vec<&str> = pod
+        .pull_secrets
+        .iter()
+        .map(|one| one.name.as_str())
+        .collect();
+    format!("{}/{}", pod.namespace, names.join(","))
 }

@@ -33,6 +33,8 @@ pub(super) fn answers(not_created: &NotCreated) -> Vec<Answer> {
         remedies: remedies(cause, image),
         waiting: Vec::new(),
         running: 0,
+        outlook: None,
+        credentials: Vec::new(),
         told: vec![Told {
             node: None,
             clue: read.clue,

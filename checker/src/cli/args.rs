@@ -15,6 +15,9 @@ Exit codes:
 Examples:
   pullcheck deployment api -n shop
   pullcheck pod api-5d9c-x2x4z -n shop --output json
+  pullcheck namespace shop
+  pullcheck deployment api -n shop --watch --timeout 10m
+  helm template . | pullcheck manifests -f - --platform linux/arm64
   pullcheck image registry.example/team/web:v1
   pullcheck image docker.io/library/alpine:3 --hosts-dir /etc/containerd/certs.d
   kubectl describe pod api-5d9c-x2x4z | pullcheck explain -
@@ -66,6 +69,14 @@ pub(super) enum Command {
     Daemonset(ClusterTarget),
     /// Check the pods of a Job.
     Job(ClusterTarget),
+    /// Check the pods of a CronJob's jobs.
+    Cronjob(ClusterTarget),
+    /// Check every image that pods of a namespace wait for.
+    Namespace(ClusterTarget),
+    /// Check every image that pods of the cluster wait for.
+    Cluster(WideTarget),
+    /// Check every image of manifests before they are deployed, with the credentials they will have.
+    Manifests(ManifestsTarget),
     /// Check whether an image can be pulled from here, without a cluster.
     Image(ImageTarget),
     /// Say what a message of a kubelet or a runtime tells, on its own.
@@ -81,16 +92,80 @@ pub(super) struct ClusterTarget {
     /// The namespace; without it that of the context.
     #[arg(long, short)]
     pub(super) namespace: Option<String>,
+    #[command(flatten)]
+    pub(super) wide: WideTarget,
+}
+
+/// What every question to a cluster may add.
+#[derive(Debug, Args)]
+pub(super) struct WideTarget {
     /// The kubeconfig file; without it KUBECONFIG or ~/.kube/config.
     #[arg(long, value_name = "FILE")]
     pub(super) kubeconfig: Option<PathBuf>,
     /// The context of the kubeconfig.
     #[arg(long)]
     pub(super) context: Option<String>,
+    /// Judge by what the cluster says alone; send nothing to a registry.
+    #[arg(long)]
+    pub(super) no_probe: bool,
+    /// Follow until every pod is healthy or --timeout is over; then check what is wrong.
+    #[arg(long, short)]
+    pub(super) watch: bool,
+    /// How long --watch follows, as 90s, 5m or 1h.
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = time)]
+    pub(super) timeout: std::time::Duration,
     #[command(flatten)]
     pub(super) azure: AzureAccess,
     #[command(flatten)]
     pub(super) network: Network,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ManifestsTarget {
+    /// Files, folders, or `-` for standard input.
+    #[arg(long = "filename", short, value_name = "FILE", required = true)]
+    pub(super) files: Vec<PathBuf>,
+    /// The namespace of objects that name none; without it that of the context, else `default`.
+    #[arg(long, short)]
+    pub(super) namespace: Option<String>,
+    /// A platform that nodes have, OS/ARCH; repeat it for several. Without it those of the cluster's
+    /// nodes, else that of this machine.
+    #[arg(long, value_name = "OS/ARCH")]
+    pub(super) platform: Vec<String>,
+    /// Ask the cluster for pull secrets that the manifests name and do not hold, and for its nodes.
+    #[arg(long)]
+    pub(super) with_cluster: bool,
+    /// The kubeconfig file; without it KUBECONFIG or ~/.kube/config.
+    #[arg(long, value_name = "FILE", requires = "with_cluster")]
+    pub(super) kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig.
+    #[arg(long, requires = "with_cluster")]
+    pub(super) context: Option<String>,
+    #[command(flatten)]
+    pub(super) azure: AzureAccess,
+    #[command(flatten)]
+    pub(super) network: Network,
+}
+
+/// `90s`, `5m`, `1h`, or seconds alone; at most a day.
+fn time(text: &str) -> Result<std::time::Duration, String> {
+    let (digits, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
+        Some(at) => text.split_at(at),
+        None => (text, "s"),
+    };
+    let factor = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err("write a number with s, m or h, as 5m".into()),
+    };
+    let seconds = digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(factor))
+        .filter(|seconds| *seconds <= 86_400)
+        .ok_or("write a number with s, m or h, at most a day")?;
+    Ok(std::time::Duration::from_secs(seconds))
 }
 
 #[derive(Debug, Args)]
@@ -185,8 +260,10 @@ pub(super) fn split_kind_and_name(arguments: Vec<std::ffi::OsString>) -> Vec<std
 
 /// The subcommand for a kind in any spelling that kubectl takes.
 fn command_of(kind: &str) -> Option<&'static str> {
-    if matches!(kind.to_ascii_lowercase().as_str(), "pod" | "pods" | "po") {
-        return Some("pod");
+    match kind.to_ascii_lowercase().as_str() {
+        "pod" | "pods" | "po" => return Some("pod"),
+        "namespace" | "namespaces" | "ns" => return Some("namespace"),
+        _ => {}
     }
     crate::cluster::WorkloadKind::from_word(kind).map(crate::cluster::WorkloadKind::word)
 }
@@ -199,6 +276,25 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times() {
+        for (text, want) in [
+            ("90s", Some(90)),
+            ("5m", Some(300)),
+            ("1h", Some(3600)),
+            ("7", Some(7)),
+        ] {
+            assert_eq!(
+                time(text).ok().map(|one| one.as_secs()),
+                want,
+                "for {text:?}"
+            );
+        }
+        for text in ["", "m", "1d", "-1s", "99999999999999999999h", "25h", "1.5m"] {
+            assert!(time(text).is_err(), "for {text:?}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use miette::{Diagnostic, NamedSource, SourceSpan};
 
+use crate::check::ManifestError;
 use crate::cluster::ConnectError;
 use crate::mirrors::MirrorFileError;
 use crate::reference::ReferenceError;
@@ -16,6 +17,9 @@ pub(super) enum CliError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Reference(Box<NoReference>),
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Manifest(Box<BadManifest>),
     #[error("`{text}` is not a platform")]
     #[diagnostic(
         code(pullcheck::platform),
@@ -92,7 +96,59 @@ pub(super) struct NoReference {
     at: SourceSpan,
 }
 
+/// A manifest that cannot be read, shown with the place.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+#[error("{file} cannot be read as manifests: {text}")]
+#[diagnostic(code(pullcheck::manifests))]
+pub(super) struct BadManifest {
+    file: String,
+    text: String,
+    #[source_code]
+    source_code: NamedSource<String>,
+    #[label("here")]
+    at: Option<SourceSpan>,
+}
+
 impl CliError {
+    /// The line that is wrong, with the one before it. Of the rest nothing is shown: a manifest may
+    /// hold secrets.
+    pub(super) fn manifest(file: &str, text: &str, error: &ManifestError) -> Self {
+        let (shown, at) = match error {
+            ManifestError::Yaml { line, column, .. } => {
+                let number = line.saturating_sub(1);
+                let words: String = text
+                    .lines()
+                    .nth(number)
+                    .unwrap_or_default()
+                    .chars()
+                    .map(|c| if c.is_control() { ' ' } else { c })
+                    .take(200)
+                    .collect();
+                // A value is not shown, its key is enough to find the place.
+                let key = words.find(": ").map_or(words.len(), |at| at + 1);
+                let words = words.get(..key).unwrap_or_default().to_owned();
+                let column = words
+                    .char_indices()
+                    .nth(column.saturating_sub(1))
+                    .map_or(words.len(), |(at, _)| at);
+                let start = column.min(words.len().saturating_sub(1));
+                let length = usize::from(!words.is_empty());
+                (words, Some((start, length).into()))
+            }
+            ManifestError::TooLarge { .. } | ManifestError::TooMany { .. } => (String::new(), None),
+        };
+        let place = match error {
+            ManifestError::Yaml { line, column, .. } => format!("{file}:{line}:{column}"),
+            _ => file.to_owned(),
+        };
+        Self::Manifest(Box::new(BadManifest {
+            file: place,
+            text: error.to_string(),
+            source_code: NamedSource::new(file, shown),
+            at,
+        }))
+    }
+
     /// The rule, the place, and a correction where there is one. The text is shown escaped.
     pub(super) fn reference(error: &ReferenceError) -> Self {
         let mut shown = String::new();

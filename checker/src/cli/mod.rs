@@ -18,7 +18,7 @@ use clap::{CommandFactory, FromArgMatches};
 use args::{Cli, Color, Command, Output};
 use error::CliError;
 
-use crate::check::{Request, WorkloadKind, check_with};
+use crate::check::{Follow, Request, WorkloadKind, check_with, follow, preflight};
 use crate::report::{self, Report, Style};
 use crate::verdict::Verdict;
 
@@ -103,6 +103,10 @@ fn dispatch(cli: &Cli) -> Result<u8, CliError> {
         | Command::Statefulset(_)
         | Command::Daemonset(_)
         | Command::Job(_)
+        | Command::Cronjob(_)
+        | Command::Namespace(_)
+        | Command::Cluster(_)
+        | Command::Manifests(_)
         | Command::Image(_) => {
             let report = look(cli)?;
             let page = match cli.output {
@@ -158,8 +162,48 @@ async fn checked(cli: &Cli) -> Result<Report, CliError> {
             request::cluster(target, workload(WorkloadKind::DaemonSet)).await?
         }
         Command::Job(target) => request::cluster(target, workload(WorkloadKind::Job)).await?,
+        Command::Cronjob(target) => {
+            request::cluster(target, workload(WorkloadKind::CronJob)).await?
+        }
+        Command::Namespace(target) => {
+            request::cluster(target, |_, namespace| Request::Namespace { namespace }).await?
+        }
+        Command::Cluster(target) => {
+            let (world, _, settings) = request::wide(target).await?;
+            (world, Request::Cluster, settings)
+        }
+        Command::Manifests(target) => {
+            let (world, subject, manifests, platforms, settings) =
+                request::manifests(target).await?;
+            return Ok(preflight(&world, &subject, &manifests, &platforms, &settings).await);
+        }
         Command::Explain(_) | Command::Causes(_) => return Err(CliError::Interrupted),
     };
+    let followed = match &cli.command {
+        Command::Cluster(target) => Some(target),
+        Command::Pod(target)
+        | Command::Deployment(target)
+        | Command::Replicaset(target)
+        | Command::Statefulset(target)
+        | Command::Daemonset(target)
+        | Command::Job(target)
+        | Command::Cronjob(target)
+        | Command::Namespace(target) => Some(&target.wide),
+        _ => None,
+    };
+    if let Some(target) = followed.filter(|target| target.watch) {
+        let how = Follow {
+            timeout: target.timeout,
+            ..Follow::default()
+        };
+        let quiet = cli.quiet;
+        let tell = |line: &str| {
+            if !quiet {
+                let _ = writeln!(std::io::stderr(), "{line}");
+            }
+        };
+        return Ok(follow(&world, &request, &settings, &how, tell).await);
+    }
     Ok(check_with(&world, &request, &settings).await)
 }
 

@@ -2,12 +2,12 @@
 
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::args::{AzureAccess, ClusterTarget, ImageTarget, Network};
+use super::args::{AzureAccess, ClusterTarget, ImageTarget, ManifestsTarget, Network, WideTarget};
 use super::error::CliError;
-use crate::check::{Request, Settings};
+use crate::check::{MAX_FILE, Manifests, Request, Settings};
 use crate::evidence::Platform;
 use crate::keyring::{Credential, Secret};
 use crate::mirrors::{self, Mirrors};
@@ -47,22 +47,135 @@ pub(super) async fn cluster(
     target: &ClusterTarget,
     request: impl FnOnce(String, String) -> Request,
 ) -> Result<(World, Request, Settings), CliError> {
-    let settings = settings(&target.network)?;
+    let (world, namespace, settings) = wide(&target.wide).await?;
+    let namespace = target.namespace.clone().unwrap_or(namespace);
+    Ok((world, request(namespace, target.name.clone()), settings))
+}
+
+/// A world with the cluster, the namespace of its context, and the settings.
+pub(super) async fn wide(target: &WideTarget) -> Result<(World, String, Settings), CliError> {
+    let mut settings = settings(&target.network)?;
+    settings.no_probe = target.no_probe;
     let mut world = world(&target.network)?;
     if let Some(arm) = arm(&target.azure)? {
         world = world.with_arm(arm);
     }
+    let (world, namespace) = connected(
+        world,
+        target.kubeconfig.as_deref(),
+        target.context.as_deref(),
+    )
+    .await?;
+    Ok((world, namespace, settings))
+}
+
+async fn connected(
+    world: World,
+    kubeconfig: Option<&Path>,
+    context: Option<&str>,
+) -> Result<(World, String), CliError> {
     // Kube's TLS takes the process's provider; ours is passed explicitly everywhere else.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let connected =
-        crate::cluster::connect(target.kubeconfig.as_deref(), target.context.as_deref()).await;
+    let connected = crate::cluster::connect(kubeconfig, context).await;
     let (client, namespace) = connected.map_err(|source| CliError::Cluster { source })?;
+    Ok((world.with_cluster(client), namespace))
+}
+
+/// The manifests that were named, what to check them with, and for which platforms.
+pub(super) async fn manifests(
+    target: &ManifestsTarget,
+) -> Result<(World, String, Manifests, Vec<Platform>, Settings), CliError> {
+    let platforms = target
+        .platform
+        .iter()
+        .map(|text| platform(text))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut settings = settings(&target.network)?;
+    settings.platform = Some(own_platform());
+    let mut world = world(&target.network)?;
+    if let Some(arm) = arm(&target.azure)? {
+        world = world.with_arm(arm);
+    }
+    let mut namespace = "default".to_owned();
+    if target.with_cluster {
+        (world, namespace) = connected(
+            world,
+            target.kubeconfig.as_deref(),
+            target.context.as_deref(),
+        )
+        .await?;
+    }
     let namespace = target.namespace.clone().unwrap_or(namespace);
-    Ok((
-        world.with_cluster(client),
-        request(namespace, target.name.clone()),
-        settings,
-    ))
+    let mut all = Manifests::default();
+    let mut subjects = Vec::new();
+    for path in &target.files {
+        let shown = if path.as_os_str() == "-" {
+            "standard input".to_owned()
+        } else {
+            path.display().to_string()
+        };
+        subjects.push(shown.clone());
+        let files = if path.as_os_str() == "-" {
+            let mut bytes = Vec::new();
+            let read = std::io::stdin()
+                .lock()
+                .take(MAX_FILE as u64 + 1)
+                .read_to_end(&mut bytes);
+            read.map_err(|source| CliError::Stdin { source })?;
+            vec![(shown, bytes)]
+        } else {
+            let mut files = Vec::new();
+            for path in yaml_files(path)? {
+                files.push((
+                    path.display().to_string(),
+                    read(&path, MAX_FILE as u64 + 1)?,
+                ));
+            }
+            files
+        };
+        for (name, bytes) in files {
+            let text = String::from_utf8_lossy(&bytes);
+            all.add(&name, &text, &namespace)
+                .map_err(|error| CliError::manifest(&name, &text, &error))?;
+        }
+    }
+    let subject = format!("manifests {}", subjects.join(", "));
+    Ok((world, subject, all, platforms, settings))
+}
+
+/// A file alone, or the YAML and JSON files below a folder in order of their names.
+fn yaml_files(path: &Path) -> Result<Vec<PathBuf>, CliError> {
+    const MOST: usize = 5000;
+    let failed = |path: &Path, source| CliError::File {
+        path: path.into(),
+        source,
+    };
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let (mut folders, mut files) = (vec![path.to_owned()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        let entries = std::fs::read_dir(&folder).map_err(|error| failed(&folder, error))?;
+        for entry in entries {
+            let entry = entry.map_err(|error| failed(&folder, error))?;
+            let kind = entry.file_type().map_err(|error| failed(&folder, error))?;
+            let path = entry.path();
+            if kind.is_dir() {
+                folders.push(path);
+            } else if path
+                .extension()
+                .is_some_and(|end| matches!(end.to_str(), Some("yaml" | "yml" | "json")))
+            {
+                files.push(path);
+            }
+            if files.len() + folders.len() > MOST {
+                let error = std::io::Error::other(format!("more than {MOST} files"));
+                return Err(failed(&folder, error));
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 fn settings(network: &Network) -> Result<Settings, CliError> {

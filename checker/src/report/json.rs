@@ -16,6 +16,8 @@ pub fn json(report: &Report) -> Value {
         "cause": verdict.cause(),
         "stage": verdict.stage(),
         "answers": report.answers.iter().map(answer).collect::<Vec<_>>(),
+        "problems": report.problems,
+        "summary": report.summary,
         "gaps": report.gaps,
     })
 }
@@ -45,6 +47,8 @@ fn answer(answer: &Answer) -> Value {
         "remedies": answer.remedies,
         "waiting": answer.waiting,
         "running": answer.running,
+        "outlook": answer.outlook,
+        "credentials": answer.credentials,
         "told": answer.told.iter().map(told).collect::<Vec<_>>(),
         "evidence": answer.evidence,
         "azure": answer.azure,

@@ -6,6 +6,7 @@
 
 mod facts;
 mod json;
+mod problem;
 mod text;
 
 #[cfg(test)]
@@ -18,9 +19,10 @@ use crate::azure::AzureFacts;
 use crate::cause::Cause;
 use crate::evidence::Evidence;
 use crate::stage::Stage;
-use crate::verdict::{Judgement, Receipt, Remedy, Told, Verdict};
+use crate::verdict::{Judgement, Outlook, Receipt, Remedy, Told, Verdict};
 
 pub use json::json;
+pub use problem::{Extent, Problem};
 pub use text::text;
 
 /// What the checker found out.
@@ -32,6 +34,10 @@ pub struct Report {
     pub at: Timestamp,
     /// One answer an image, the gravest first.
     pub answers: Vec<Answer>,
+    /// The answers that are no success, put together by what they have in common.
+    pub problems: Vec<Problem>,
+    /// How much was looked at, in one line, where that is much.
+    pub summary: Option<String>,
     /// What could not be read, with the right that is missing.
     pub gaps: Vec<Gap>,
     /// The verdict when there is no answer.
@@ -60,6 +66,10 @@ pub struct Answer {
     pub waiting: Vec<Waiting>,
     /// How many pods run it.
     pub running: usize,
+    /// Whether to wait or to act, where pods wait.
+    pub outlook: Option<Outlook>,
+    /// Every credential that the kubelet would try, and why not the others; never a value.
+    pub credentials: Vec<CredentialSeen>,
     /// What the kubelets say, alike messages joined.
     pub told: Vec<Told>,
     /// What the probes saw.
@@ -89,7 +99,43 @@ pub struct Waiting {
     pub next_attempt_within_s: Option<i64>,
 }
 
+/// A credential that a pull could use, as far as it may be shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CredentialSeen {
+    /// In which turn it is tried, from 1; none when it is not.
+    pub turn: Option<usize>,
+    /// Where it comes from, in words.
+    pub source: String,
+    /// The key under which it stands.
+    pub key: Option<String>,
+    /// What is to be said of it: `tried`, or why it is not.
+    pub state: String,
+    /// Who issued the token, where it is one.
+    pub issuer: Option<String>,
+    /// For whom it was issued.
+    pub audience: Option<String>,
+    /// The tenant that it belongs to.
+    pub tenant: Option<String>,
+    /// When it ends.
+    pub expires: Option<String>,
+    /// Whether that is over.
+    pub expired: bool,
+}
+
 impl Report {
+    /// A report without answers.
+    pub(crate) const fn empty(subject: String, at: Timestamp, nothing: Verdict) -> Self {
+        Self {
+            subject,
+            at,
+            answers: Vec::new(),
+            problems: Vec::new(),
+            summary: None,
+            gaps: Vec::new(),
+            nothing,
+        }
+    }
+
     /// The gravest verdict.
     pub fn verdict(&self) -> &Verdict {
         self.answers

@@ -36,6 +36,8 @@ fn report(verdict: Verdict) -> Report {
             })
             .collect(),
         running: 0,
+        outlook: None,
+        credentials: vec![],
         told: vec![],
         evidence: Evidence::new(),
         azure: None,
@@ -51,6 +53,8 @@ fn report(verdict: Verdict) -> Report {
         subject: "pod shop/api".into(),
         at,
         answers: vec![answer],
+        problems: vec![],
+        summary: None,
         gaps: vec![],
         nothing,
     }

@@ -4,6 +4,7 @@ use super::facts::{Mark, line};
 use super::{Answer, Report, Style, Waiting};
 use crate::azure::{Assignment, AzureFacts, Grant};
 use crate::evidence::Evidence;
+use crate::stage::Stage;
 use crate::verdict::{Judgement, Remedy, Verdict};
 use crate::world::Vantage;
 
@@ -26,8 +27,28 @@ pub fn text(report: &Report, style: &Style) -> String {
         style: *style,
     };
     if report.answers.is_empty() {
-        page.headline("undetermined", "", &report.subject);
-        page.fold("", "There is nothing to check.");
+        page.headline(report.verdict().kind(), "", &report.subject);
+        let fine = *report.verdict() == Verdict::Pullable;
+        page.fold(
+            "",
+            if fine {
+                "No pod waits for an image."
+            } else {
+                "There is nothing to check."
+            },
+        );
+    }
+    let many = report.answers.len() > 1;
+    if many && !report.problems.is_empty() {
+        for problem in &report.problems {
+            page.headline(problem.verdict, "", &problem.line());
+        }
+    }
+    if let Some(summary) = &report.summary {
+        page.fold("", &sentence(summary));
+    }
+    if many && (report.summary.is_some() || !report.problems.is_empty()) {
+        page.out.push('\n');
     }
     for (at, answer) in report.answers.iter().enumerate() {
         if at > 0 {
@@ -51,7 +72,9 @@ fn one(page: &mut Page, answer: &Answer) {
     let judgement = &answer.judgement;
     verdict(page, answer, judgement);
     pods(page, answer);
+    outlook(page, answer);
     messages(page, answer);
+    credentials(page, answer);
     evidence(page, answer);
     if !judgement.ruled_out.is_empty() {
         page.heading("Ruled out");
@@ -188,6 +211,55 @@ fn waits(waiting: &Waiting) -> String {
         "{}/{}{container}{node}: {}{attempts}{next}",
         waiting.namespace, waiting.pod, waiting.reason
     )
+}
+
+fn outlook(page: &mut Page, answer: &Answer) {
+    let Some(outlook) = &answer.outlook else {
+        return;
+    };
+    page.heading("Wait or act");
+    page.fold("  ", &sentence(&outlook.words));
+    if let Some(command) = &outlook.command {
+        page.command("    ", command);
+    }
+}
+
+/// The credential map, where credentials are what it is about or one of them is of no use.
+fn credentials(page: &mut Page, answer: &Answer) {
+    let about = matches!(
+        answer.judgement.verdict.stage(),
+        Some(Stage::Ping | Stage::Auth | Stage::Token)
+    );
+    let useless = answer.credentials.iter().any(|one| one.turn.is_none());
+    if answer.credentials.is_empty() || !(about || useless) {
+        return;
+    }
+    page.heading("Credentials in the kubelet's order");
+    for one in &answer.credentials {
+        let turn = one
+            .turn
+            .map_or_else(|| "   -  ".to_owned(), |turn| format!("  {turn:>2}. "));
+        let key = one
+            .key
+            .as_ref()
+            .map(|key| format!(", key {key}"))
+            .unwrap_or_default();
+        let mut words = format!("{}{key}: {}", one.source, one.state);
+        for (name, value) in [
+            ("issuer", &one.issuer),
+            ("audience", &one.audience),
+            ("tenant", &one.tenant),
+            (
+                if one.expired { "expired" } else { "expires" },
+                &one.expires,
+            ),
+        ] {
+            if let Some(value) = value {
+                words.push_str(&format!(", {name} {value}"));
+            }
+        }
+        page.fold_after(&turn, &words);
+    }
 }
 
 fn messages(page: &mut Page, answer: &Answer) {

@@ -4,9 +4,11 @@
 //! and what could not be read with the right that is missing. The cluster room fills them, the
 //! check and the verdict read them; nothing here asks anybody or decides anything.
 
+mod ladder;
 mod pod;
 mod secret;
 
+pub use ladder::{NextAttempt, next_attempt};
 pub use pod::{
     BackOffView, Container, ContainerKind, ContainerState, EventSeen, Owner, Pod, PullPolicy,
     Trouble,

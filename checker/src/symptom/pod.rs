@@ -371,13 +371,18 @@ impl Pod {
                 && event.reason == "Failed"
                 && event.message.starts_with("Failed to pull image")
         });
-        let (mut attempts, mut last) = (0_u32, None);
+        let (mut attempts, mut first, mut last) = (0_u32, None, None);
         for event in failures {
+            first = match (first, event.first.or(event.last)) {
+                (Some(known), Some(at)) if known <= at => Some(known),
+                (known, at) => at.or(known),
+            };
             attempts = attempts.saturating_add(event.count.max(1));
             last = last.max(event.last.or(event.first));
         }
         Some(BackOffView {
             attempts_at_least: (attempts > 0).then_some(attempts)?,
+            first_failure: first.or(last)?,
             last_failure: last?,
         })
     }
@@ -388,6 +393,8 @@ impl Pod {
 pub struct BackOffView {
     /// Failed attempts that were written down; the kubelet stops counting after some minutes.
     pub attempts_at_least: u32,
+    /// When the first one of them failed.
+    pub first_failure: Timestamp,
     /// When the last one of them failed.
     pub last_failure: Timestamp,
 }
@@ -403,8 +410,7 @@ impl BackOffView {
     /// Back-off 10, 20, 40 … 300 s, begun when an attempt fails, and tried again at the first look
     /// after it. When the written events are too old to tell, the whole cap and one look.
     pub fn next_within(&self, now: Timestamp) -> SignedDuration {
-        let doublings = self.attempts_at_least.saturating_sub(1).min(5);
-        let delay = (10_i64 << doublings).min(Self::CAP) + Self::SYNC;
+        let delay = super::ladder::delay(self.attempts_at_least) + Self::SYNC;
         let left = delay - now.duration_since(self.last_failure).as_secs();
         let secs = if left > 0 {
             left
@@ -580,6 +586,7 @@ mod tests {
         let at = |second| Timestamp::from_second(second).expect("small");
         let view = |attempts_at_least, last| BackOffView {
             attempts_at_least,
+            first_failure: at(0),
             last_failure: at(last),
         };
         let table = [

@@ -14,6 +14,7 @@ mod kubelet;
 mod mirror;
 mod network;
 mod node;
+mod outlook;
 mod proxy;
 mod receipt;
 mod refute;
@@ -36,6 +37,7 @@ use crate::stage::Stage;
 use crate::symptom::{NodeFacts, PullSecret};
 use crate::world::Vantage;
 
+pub use outlook::{Act, Outlook, outlook};
 pub use receipt::{Receipt, receipt};
 pub(crate) use remedy::quoted;
 pub use remedy::{Names, remedies};

@@ -30,6 +30,26 @@ impl Names<'_> {
         }
     }
 
+    /// The command that puts a fresh pod, without back-off, in the place of this one.
+    pub(super) fn fresh_pod(&self) -> Option<String> {
+        let namespace = self.namespace.unwrap_or("default");
+        let pod = self.pod?;
+        Some(match self.owner {
+            Some(owner)
+                if matches!(
+                    owner.kind.as_str(),
+                    "deployment" | "statefulset" | "daemonset"
+                ) =>
+            {
+                format!(
+                    "kubectl -n {namespace} rollout restart {}/{}",
+                    owner.kind, owner.name
+                )
+            }
+            _ => format!("kubectl -n {namespace} delete pod {pod}"),
+        })
+    }
+
     fn set_image(&self, image: &str) -> Option<String> {
         let (workload, container) = (self.workload()?, self.container?);
         let namespace = self.namespace.unwrap_or("default");
@@ -292,23 +312,8 @@ fn open_the_way(case: &Case<'_>, judgement: &Judgement) -> Vec<Remedy> {
 }
 
 fn fresh_pod(names: &Names<'_>) -> Vec<Remedy> {
-    let namespace = names.namespace.unwrap_or("default");
-    let Some(pod) = names.pod else {
+    let Some(command) = names.fresh_pod() else {
         return Vec::new();
-    };
-    let command = match names.owner {
-        Some(owner)
-            if matches!(
-                owner.kind.as_str(),
-                "deployment" | "statefulset" | "daemonset"
-            ) =>
-        {
-            format!(
-                "kubectl -n {namespace} rollout restart {}/{}",
-                owner.kind, owner.name
-            )
-        }
-        _ => format!("kubectl -n {namespace} delete pod {pod}"),
     };
     vec![Remedy {
         title: "Wait for the next attempt, at most five minutes and one sync away, or start a fresh pod".into(),

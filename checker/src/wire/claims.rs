@@ -11,6 +11,8 @@ use crate::wire::Excerpt;
 /// The claims that help to understand a refusal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Claims {
+    /// `iss`
+    pub issuer: Option<Box<str>>,
     /// `aud`
     pub audience: Option<Box<str>>,
     /// `oid`
@@ -39,6 +41,7 @@ impl Claims {
         let payload = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
         let value: Value = serde_json::from_slice(&payload).ok()?;
         value.is_object().then(|| Self {
+            issuer: text(&value, &["iss"]),
             audience: text(&value, &["aud"]),
             object_id: text(&value, &["oid"]),
             client_id: text(&value, &["appid", "azp"]),
