@@ -206,3 +206,15 @@ fn an_image_that_nobody_serves() {
         err(&output)
     );
 }
+
+#[test]
+fn manifests_that_are_none_are_located_and_not_shown() {
+    let text = b"kind: Secret\nstringData:\n  password: hunter2 hunter2: [\n";
+    let output = run(&["manifests", "-f", "-"], text);
+    let said = err(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("standard input:3"), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+    let empty = run(&["manifests", "-f", "-"], b"");
+    assert_eq!(empty.status.code(), Some(3), "{}", out(&empty));
+}

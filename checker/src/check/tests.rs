@@ -1,6 +1,8 @@
 //! Whole checks in virtual time: a hand-made API server, the fake registry and its Azure, and a
 //! small network on which each place has its own rules.
 
+mod wide;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
