@@ -3,6 +3,7 @@
 //! Only pods are read while waiting, at a fixed interval; the whole check runs once, at the end, and
 //! only where the end is not healthy.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::{Request, Settings, check_with, target_of};
@@ -25,7 +26,7 @@ impl Default for Follow {
     fn default() -> Self {
         Self {
             every: Duration::from_secs(5),
-            timeout: Duration::from_secs(300),
+            timeout: Duration::from_mins(5),
         }
     }
 }
@@ -127,7 +128,7 @@ fn words(symptoms: &Symptoms) -> String {
         live.len() - well - troubled.min(live.len() - well),
     );
     if let Some(rollout) = &symptoms.rollout {
-        words.push_str(&format!(" ({})", rollout.words));
+        let _ = write!(words, " ({})", rollout.words);
     }
     words
 }

@@ -465,7 +465,16 @@ items:
         let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x]\n");
         for at in 1..12 {
             let one = format!("*a{},", at - 1).repeat(9);
-            bomb.push_str(&format!("a{at}: &a{at} [{one}]\n"));
+            bomb += &[
+                "a",
+                &at.to_string(),
+                ": &a",
+                &at.to_string(),
+                " [",
+                &one,
+                "]\n",
+            ]
+            .concat();
         }
         assert!(all.add("bomb.yaml", &bomb, "default").is_err());
         let deep = "[".repeat(100_000);

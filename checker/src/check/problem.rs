@@ -8,10 +8,12 @@ use crate::report::{Answer, Extent, Problem};
 use crate::stage::Stage;
 use crate::verdict::Verdict;
 
+/// Node to blame, registry, kind of verdict, first cause.
+type Key = (Option<String>, String, &'static str, Option<Cause>);
+
 /// Puts answers that are no success together. `nodes` are all that are known of, failing or not.
 pub(super) fn problems(answers: &[Answer], nodes: &BTreeSet<String>) -> Vec<Problem> {
-    let mut found: BTreeMap<(Option<String>, String, &'static str, Option<Cause>), Vec<&Answer>> =
-        BTreeMap::new();
+    let mut found: BTreeMap<Key, Vec<&Answer>> = BTreeMap::new();
     for answer in answers {
         let verdict = &answer.judgement.verdict;
         let first = match verdict {

@@ -1,5 +1,7 @@
 //! Many answers as few problems: what fails, where, and how much hangs on it.
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 
 use crate::cause::Cause;
@@ -69,15 +71,12 @@ impl Problem {
         };
         let mut line = format!("{what}: {place}");
         if self.waiting > 0 {
-            line.push_str(&format!(", {}", count(self.waiting, "container")));
+            let _ = write!(line, ", {}", count(self.waiting, "container"));
             if self.namespaces.len() > 1 {
-                line.push_str(&format!(
-                    " in {}",
-                    count(self.namespaces.len(), "namespace")
-                ));
+                let _ = write!(line, " in {}", count(self.namespaces.len(), "namespace"));
             }
             if self.nodes.len() > 1 {
-                line.push_str(&format!(" on {}", count(self.nodes.len(), "node")));
+                let _ = write!(line, " on {}", count(self.nodes.len(), "node"));
             }
         }
         line

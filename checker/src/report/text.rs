@@ -1,5 +1,7 @@
 //! Text for a terminal: first the answer, then why, then what to type, last what was not looked at.
 
+use std::fmt::Write as _;
+
 use super::facts::{Mark, line};
 use super::{Answer, Report, Style, Waiting};
 use crate::azure::{Assignment, AzureFacts, Grant};
@@ -255,7 +257,7 @@ fn credentials(page: &mut Page, answer: &Answer) {
             ),
         ] {
             if let Some(value) = value {
-                words.push_str(&format!(", {name} {value}"));
+                let _ = write!(words, ", {name} {value}");
             }
         }
         page.fold_after(&turn, &words);
