@@ -17,15 +17,16 @@ mod refused;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::azure::{self, AzureFacts};
 use crate::cluster::{self, Target};
 use crate::evidence::{Evidence, Platform};
-use crate::keyring::Credential;
+use crate::keyring::{Credential, DockerConfig, Keyring, Providers, Secret};
 use crate::mirrors::Mirrors;
-use crate::probe;
+use crate::probe::{self, Depth, Habits, Watch};
 use crate::reference::Reference;
 use crate::report::{Answer, Gap, Report};
 use crate::stage::Stage;
@@ -36,7 +37,7 @@ use crate::world::World;
 
 use group::{Group, groups};
 use near::corrected_host;
-use plan::{places, plan};
+use plan::{asked, places, plan};
 use told::{told, waiting};
 
 pub use crate::cluster::WorkloadKind;
@@ -87,12 +88,40 @@ pub struct Settings {
     pub mirrors: Mirrors,
     /// Judge by what the cluster and Azure say alone; nothing is sent to a registry.
     pub no_probe: bool,
+    /// A user's docker configuration; its helpers are run through the world's programs.
+    pub docker_config: Option<DockerConfig>,
+    /// The credential providers of a kubelet, run likewise.
+    pub providers: Option<Arc<Providers>>,
+    /// Whose habits probes have.
+    pub habits: Habits,
+    /// How far probes go; to every layer and one byte of the smallest unless set.
+    pub depth: Option<Depth>,
+    /// What `User-Agent` says; pullcheck's own name unless set.
+    pub user_agent: Option<Box<str>>,
+    /// Told of every layer as a full probe reads it.
+    pub watch: Watch,
+    /// A token of Entra, to be exchanged at registries of Azure.
+    pub entra_token: Option<Secret>,
 }
 
 /// Images that are answered for one request.
 const IMAGES: usize = 10;
 /// The same for a namespace or a cluster.
 const WIDE_IMAGES: usize = 60;
+
+/// What a probe of an image from here is made with: all that the settings give.
+pub(crate) async fn keyring_and_options(
+    world: &World,
+    settings: &Settings,
+    reference: &Reference,
+) -> (Keyring, probe::Options) {
+    let symptoms = Symptoms::default();
+    let place = &world.workstation;
+    let mut plan = plan(settings, &symptoms, reference, place, None, None);
+    plan.keyring
+        .add_asked(asked(world, settings, reference).await);
+    (plan.keyring, plan.options)
+}
 
 /// Checks `request` and says what was found.
 pub async fn check(world: &World, request: &Request) -> Report {
@@ -324,8 +353,10 @@ async fn answer(
             .all(|(_, trouble)| matches!(trouble, Trouble::AfterPull { .. }));
     let mut evidence = Evidence::new();
     if let Some(reference) = reference.as_ref().filter(|_| !settings.no_probe) {
+        let asked = asked(world, settings, reference).await;
         for place in places(world, group, &failing_nodes) {
-            let plan = plan(settings, symptoms, reference, place, first, azure.as_ref());
+            let mut plan = plan(settings, symptoms, reference, place, first, azure.as_ref());
+            plan.keyring.add_asked(asked.clone());
             evidence.append(
                 probe::run(
                     place,

@@ -4,7 +4,7 @@ use super::Settings;
 use super::group::Group;
 use crate::azure::{self, AzureFacts};
 use crate::evidence::Platform;
-use crate::keyring::Keyring;
+use crate::keyring::{Asked, Keyring};
 use crate::probe::{NodeIdentity, Options};
 use crate::reference::Reference;
 use crate::symptom::{Pod, SecretState, Symptoms};
@@ -43,6 +43,19 @@ pub(super) fn places<'w>(
     chosen
 }
 
+/// What the helpers and providers that were given hold for an image: the kubelet's order, then a user's.
+pub(super) async fn asked(world: &World, settings: &Settings, reference: &Reference) -> Asked {
+    let programs = world.programs.as_ref();
+    let mut asked = match &settings.providers {
+        Some(providers) => providers.ask(programs, reference).await,
+        None => Asked::default(),
+    };
+    if let Some(config) = &settings.docker_config {
+        asked.append(config.ask(programs, reference).await);
+    }
+    asked
+}
+
 pub(super) struct Plan {
     pub(super) keyring: Keyring,
     pub(super) options: Options,
@@ -72,8 +85,17 @@ pub(super) fn plan(
     }
     let mut options = Options {
         mirrors: settings.mirrors.clone(),
+        habits: settings.habits,
+        watch: settings.watch.clone(),
+        entra_token: settings.entra_token.clone(),
         ..Options::default()
     };
+    if let Some(depth) = settings.depth {
+        options.depth = depth;
+    }
+    if let Some(agent) = &settings.user_agent {
+        options.user_agent.clone_from(agent);
+    }
     if settings.plain_http {
         options.plain_http.insert(reference.endpoint());
     }

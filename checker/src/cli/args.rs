@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::credentials::Credentials;
+use super::probing::Probing;
+
 const AFTER: &str = "\
 Exit codes:
   0    pullable: every stage a pull needs was seen to succeed
@@ -79,6 +82,8 @@ pub(super) enum Command {
     Manifests(ManifestsTarget),
     /// Check whether an image can be pulled from here, without a cluster.
     Image(ImageTarget),
+    /// Measure how many probes a second a registry of your own and this client are good for.
+    Bench(super::bench::BenchTarget),
     /// Say what a message of a kubelet or a runtime tells, on its own.
     Explain(Explain),
     /// List the causes, or describe one.
@@ -116,6 +121,8 @@ pub(super) struct WideTarget {
     pub(super) timeout: std::time::Duration,
     #[command(flatten)]
     pub(super) azure: AzureAccess,
+    #[command(flatten)]
+    pub(super) credentials: Credentials,
     #[command(flatten)]
     pub(super) network: Network,
 }
@@ -183,6 +190,8 @@ pub(super) struct ImageTarget {
     #[arg(long, value_name = "OS/ARCH")]
     pub(super) platform: Option<String>,
     #[command(flatten)]
+    pub(super) credentials: Credentials,
+    #[command(flatten)]
     pub(super) network: Network,
 }
 
@@ -218,6 +227,8 @@ pub(super) struct Network {
     /// Speak plain HTTP with the registry; without it only with localhost, as containerd does.
     #[arg(long)]
     pub(super) plain_http: bool,
+    #[command(flatten)]
+    pub(super) probing: Probing,
 }
 
 #[derive(Debug, Args)]

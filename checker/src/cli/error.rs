@@ -7,9 +7,10 @@ use miette::{Diagnostic, NamedSource, SourceSpan};
 
 use crate::check::ManifestError;
 use crate::cluster::ConnectError;
+use crate::keyring::read::CredentialFileError;
 use crate::mirrors::MirrorFileError;
 use crate::reference::ReferenceError;
-use crate::world::real::CaFileError;
+use crate::world::real::{CaFileError, ClientFileError};
 
 /// Why pullcheck could not run.
 #[derive(Debug, thiserror::Error, Diagnostic)]
@@ -44,6 +45,15 @@ pub(super) enum CliError {
     #[error("the authorities of --ca cannot be used")]
     #[diagnostic(code(pullcheck::ca))]
     Ca { source: CaFileError },
+    #[error("the client certificate of --cert cannot be used")]
+    #[diagnostic(code(pullcheck::client))]
+    Client { source: ClientFileError },
+    #[error("--as names another runtime than the mirrors' file belongs to")]
+    #[diagnostic(
+        code(pullcheck::runtime),
+        help("--hosts-dir is containerd's, --registries-conf CRI-O's, --daemon-json docker's")
+    )]
+    RuntimesDiffer,
     #[error("the mirrors cannot be read")]
     #[diagnostic(
         code(pullcheck::mirrors),
@@ -52,6 +62,24 @@ pub(super) enum CliError {
         )
     )]
     Mirrors { source: MirrorFileError },
+    #[error("nothing was measured")]
+    #[diagnostic(
+        code(pullcheck::bench),
+        help(
+            "`pullcheck image REF` says why an image cannot be had; --allow-public is for a public registry of your own"
+        )
+    )]
+    Bench {
+        source: Box<crate::bench::BenchError>,
+    },
+    #[error("the credentials cannot be read")]
+    #[diagnostic(
+        code(pullcheck::credentials),
+        help(
+            "--docker-config takes docker's config.json, --credential-provider-config what the kubelet's --image-credential-provider-config takes"
+        )
+    )]
+    Credentials { source: CredentialFileError },
     #[error("no cluster can be reached")]
     #[diagnostic(
         code(pullcheck::kubeconfig),

@@ -4,8 +4,11 @@
 //! progress and errors to standard error; a closed pipe is quiet. Both binaries enter here.
 
 mod args;
+mod bench;
+mod credentials;
 mod error;
 mod print;
+mod probing;
 mod progress;
 mod request;
 
@@ -19,6 +22,7 @@ use args::{Cli, Color, Command, Output};
 use error::CliError;
 
 use crate::check::{Follow, Request, WorkloadKind, check_with, follow, preflight};
+use crate::probe::Watch;
 use crate::report::{self, Report, Style};
 use crate::verdict::Verdict;
 
@@ -93,6 +97,7 @@ fn dispatch(cli: &Cli) -> Result<u8, CliError> {
             ))?;
             Ok(exit::PULLABLE)
         }
+        Command::Bench(target) => bench::run(target, cli.output),
         Command::Causes(given) => {
             emit(&print::causes(given.id.as_deref(), cli.output)?)?;
             Ok(exit::PULLABLE)
@@ -134,7 +139,7 @@ fn look(cli: &Cli) -> Result<Report, CliError> {
         tokio::select! {
             biased;
             _ = tokio::signal::ctrl_c() => Err(CliError::Interrupted),
-            report = checked(cli) => report,
+            report = checked(cli, progress.watch()) => report,
         }
     });
     progress.stop();
@@ -143,8 +148,8 @@ fn look(cli: &Cli) -> Result<Report, CliError> {
     report
 }
 
-async fn checked(cli: &Cli) -> Result<Report, CliError> {
-    let (world, request, settings) = match &cli.command {
+async fn checked(cli: &Cli, watch: Watch) -> Result<Report, CliError> {
+    let (world, request, mut settings) = match &cli.command {
         Command::Image(target) => request::image(target)?,
         Command::Pod(target) => {
             request::cluster(target, |namespace, name| Request::Pod { namespace, name }).await?
@@ -177,7 +182,9 @@ async fn checked(cli: &Cli) -> Result<Report, CliError> {
                 request::manifests(target).await?;
             return Ok(preflight(&world, &subject, &manifests, &platforms, &settings).await);
         }
-        Command::Explain(_) | Command::Causes(_) => return Err(CliError::Interrupted),
+        Command::Explain(_) | Command::Causes(_) | Command::Bench(_) => {
+            return Err(CliError::Interrupted);
+        }
     };
     let followed = match &cli.command {
         Command::Cluster(target) => Some(target),
@@ -204,6 +211,7 @@ async fn checked(cli: &Cli) -> Result<Report, CliError> {
         };
         return Ok(follow(&world, &request, &settings, &how, tell).await);
     }
+    settings.watch = watch;
     Ok(check_with(&world, &request, &settings).await)
 }
 

@@ -3,7 +3,9 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+
+use crate::probe::Watch;
 
 pub(super) struct Progress(Option<ProgressBar>);
 
@@ -19,6 +21,26 @@ impl Progress {
         }
         bar.enable_steady_tick(Duration::from_millis(120));
         Self(Some(bar))
+    }
+
+    /// Shows how far a full pull is, layer by layer.
+    pub(super) fn watch(&self) -> Watch {
+        let Some(bar) = self.0.clone() else {
+            return Watch::default();
+        };
+        Watch::new(move |at| {
+            let part = at
+                .read
+                .saturating_mul(100)
+                .checked_div(at.size)
+                .unwrap_or(100);
+            bar.set_message(format!(
+                "layer {} of {}: {part} % of {}",
+                at.layer,
+                at.layers,
+                HumanBytes(at.size)
+            ));
+        })
     }
 
     pub(super) fn stop(self) {

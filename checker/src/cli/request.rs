@@ -10,17 +10,21 @@ use super::error::CliError;
 use crate::check::{MAX_FILE, Manifests, Request, Settings};
 use crate::evidence::Platform;
 use crate::keyring::{Credential, Secret};
-use crate::mirrors::{self, Mirrors};
 use crate::reference::Reference;
-use crate::world::real::{SystemClock, SystemNet, proxies_of_environment, read_ca_file};
+use crate::world::real::{
+    SystemClock, SystemNet, SystemPrograms, proxies_of_environment, read_ca_file,
+};
 use crate::world::{Arm, FixedToken, Place, Trust, Vantage, World};
 
-const SECRET_LIMIT: u64 = 64 * 1024;
+pub(super) const SECRET_LIMIT: u64 = 64 * 1024;
 
 pub(super) fn image(target: &ImageTarget) -> Result<(World, Request, Settings), CliError> {
     let reference =
         Reference::parse(&target.reference).map_err(|error| CliError::reference(&error))?;
     let mut settings = settings(&target.network)?;
+    // Whoever names a user means that one alone.
+    let own = target.username.is_none();
+    target.credentials.read_into(&mut settings, own)?;
     settings.platform = target
         .platform
         .as_deref()
@@ -56,6 +60,7 @@ pub(super) async fn cluster(
 pub(super) async fn wide(target: &WideTarget) -> Result<(World, String, Settings), CliError> {
     let mut settings = settings(&target.network)?;
     settings.no_probe = target.no_probe;
+    target.credentials.read_into(&mut settings, false)?;
     let mut world = world(&target.network)?;
     if let Some(arm) = arm(&target.azure)? {
         world = world.with_arm(arm);
@@ -179,16 +184,16 @@ fn yaml_files(path: &Path) -> Result<Vec<PathBuf>, CliError> {
 }
 
 fn settings(network: &Network) -> Result<Settings, CliError> {
-    let mirrors = match (&network.hosts_dir, &network.registries_conf) {
-        (Some(folder), _) => mirrors::hosts_folder(folder),
-        (None, Some(file)) => mirrors::registries_conf(file),
-        (None, None) => Ok(Mirrors::default()),
-    };
-    Ok(Settings {
+    let mut settings = Settings {
         plain_http: network.plain_http,
-        mirrors: mirrors.map_err(|source| CliError::Mirrors { source })?,
         ..Settings::default()
-    })
+    };
+    network.probing.read_into(
+        &mut settings,
+        network.hosts_dir.as_deref(),
+        network.registries_conf.as_deref(),
+    )?;
+    Ok(settings)
 }
 
 fn world(network: &Network) -> Result<World, CliError> {
@@ -198,16 +203,20 @@ fn world(network: &Network) -> Result<World, CliError> {
         .unwrap_or_default();
     let server = network.dns.as_deref().map(server).transpose()?;
     let net = SystemNet::new(server);
-    let place = Place::new(
+    let mut place = Place::new(
         Vantage::Workstation,
         Arc::new(net),
         Trust::Platform { extra },
     )
     .with_proxies(proxies_of_environment());
-    Ok(World::new(Arc::new(SystemClock), place))
+    if let Some(file) = &network.ca {
+        place = place.trusted_from(&file.display().to_string());
+    }
+    place.client = network.probing.client()?;
+    Ok(World::new(Arc::new(SystemClock), place).with_programs(Arc::new(SystemPrograms)))
 }
 
-fn read(path: &Path, limit: u64) -> Result<Vec<u8>, CliError> {
+pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, CliError> {
     let mut bytes = Vec::new();
     let opened =
         std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));

@@ -41,6 +41,13 @@ pub enum TlsFailure {
     PlainHttp,
     /// The other side wants a client certificate.
     ClientCertificateRequired,
+    /// It does not take the client certificate that was shown.
+    ClientCertificateRefused {
+        /// The alert.
+        text: Excerpt,
+    },
+    /// It does not speak HTTP/1.1 (ALPN), which is what a probe speaks.
+    NoProtocol,
     /// No TLS version in common.
     VersionRefused,
     /// The other side gave an alert.
@@ -84,6 +91,10 @@ impl fmt::Display for TlsFailure {
             Self::Revoked => f.write_str("the certificate was revoked"),
             Self::PlainHttp => f.write_str("answers plain HTTP"),
             Self::ClientCertificateRequired => f.write_str("wants a client certificate"),
+            Self::ClientCertificateRefused { text } => {
+                write!(f, "does not take the client certificate ({text})")
+            }
+            Self::NoProtocol => f.write_str("does not speak HTTP/1.1"),
             Self::VersionRefused => f.write_str("no TLS version in common"),
             Self::Timeout { received } => {
                 write!(f, "no whole handshake in time, {received} bytes came")

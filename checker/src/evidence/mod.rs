@@ -6,8 +6,10 @@
 
 mod content;
 mod failure;
+mod miss;
 mod seen;
 mod subject;
+mod trust;
 
 use std::time::Duration;
 
@@ -19,11 +21,13 @@ use crate::world::Vantage;
 
 pub use content::{BlobKind, ManifestKind, ManifestSeen, MirrorOutcome, Platform};
 pub use failure::{HttpFailure, TlsFailure};
+pub use miss::KeyringMiss;
 pub use seen::{
-    Access, AttemptEnd, Certificate, DeadAddress, KeyringMiss, Method, RateLimit, Refusal,
-    RequestsPerPull, Scheme, Seen, WhyWithheld,
+    Access, AttemptEnd, Certificate, DeadAddress, Method, RateLimit, Refusal, RequestsPerPull,
+    Scheme, Seen, WhyWithheld,
 };
 pub use subject::{CredentialSource, Endpoint, Identity, Role};
+pub use trust::{ClientShown, Missing, StorePart, TrustComparison};
 
 /// One thing that was seen.
 #[derive(Clone, Debug, PartialEq, Serialize)]

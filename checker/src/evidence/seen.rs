@@ -10,7 +10,9 @@ use serde::Serialize;
 use super::content::{BlobKind, ManifestSeen, MirrorOutcome, Platform};
 use super::failure::{HttpFailure, TlsFailure};
 use super::milliseconds;
+use super::miss::KeyringMiss;
 use super::subject::{CredentialSource, Identity};
+use super::trust::{ClientShown, TrustComparison};
 use crate::reference::{Authority, Digest, Host, Target};
 use crate::stage::Stage;
 use crate::wire::Excerpt;
@@ -95,6 +97,9 @@ pub enum Seen {
         alpn: Option<Box<str>>,
         /// The chain as served, the server's own certificate first.
         chain: Vec<Certificate>,
+        /// What was shown, if it asked for a client certificate.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        client: Option<ClientShown>,
     },
     /// It is not.
     TlsFailed {
@@ -107,6 +112,14 @@ pub enum Seen {
     TlsVersions {
         /// `TLSv1.2`, `TLSv1.3`, both or none.
         taken: Vec<Box<str>>,
+    },
+    /// After a chain that nobody trusted vouches for: what it is beside the store, and the file that would have to
+    /// hold the authority.
+    TrustCompared(TrustComparison),
+    /// After a handshake in which the server did not take HTTP/1.1: what it takes if HTTP/2 is offered, too.
+    ProtocolTaken {
+        /// `h2`, or nothing.
+        protocol: Option<Box<str>>,
     },
     /// After a certificate that is out of its dates here: the date by the server's own clock. Nothing secret was
     /// sent to learn it.
@@ -356,6 +369,9 @@ pub enum Seen {
         read: u64,
         /// True if all of it was read and hashes to its digest.
         verified: bool,
+        /// How fast a layer came that was read whole, from the head of the answer to its last byte.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        bytes_per_second: Option<u64>,
     },
     /// A blob cannot be had.
     BlobRefused {
@@ -546,43 +562,6 @@ impl fmt::Display for Method {
             Self::Connect => "CONNECT",
         })
     }
-}
-
-/// Why a credential does not match an image, by the kubelet's rules.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "why", rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum KeyringMiss {
-    /// The hosts differ.
-    Host,
-    /// The hosts have a different number of labels (a wildcard stands for one label only).
-    Labels,
-    /// The ports differ; a port that is not written matches only a port that is not written.
-    Port,
-    /// The key's path is not the beginning of the image's path.
-    Path,
-    /// The key is a pattern that cannot be read.
-    BadPattern,
-    /// The whole secret cannot be read, so nothing is pulled at all.
-    Malformed {
-        /// What is wrong, without its content.
-        text: Excerpt,
-    },
-    /// The secret has a type or key that the kubelet passes over.
-    WrongType {
-        /// The type it has.
-        kind: Excerpt,
-    },
-    /// The entry holds only what the kubelet does not read (`identitytoken`, `credsStore` …).
-    NotRead {
-        /// The field that is there.
-        field: Excerpt,
-    },
-    /// The entry names a helper program, which was not run.
-    HelperNotRun {
-        /// Its name.
-        helper: Excerpt,
-    },
 }
 
 /// Why a credential was not sent, or a redirect not followed.

@@ -60,6 +60,8 @@ pub enum Identity {
         /// The client id that was asked for, if one was named.
         client_id: Option<Box<str>>,
     },
+    /// As whomever a token of Entra stands for that was handed in, through the exchange.
+    EntraToken,
 }
 
 impl Identity {
@@ -77,6 +79,7 @@ impl fmt::Display for Identity {
             Self::KubeletIdentity {
                 client_id: Some(id),
             } => write!(f, "the kubelet identity {id}"),
+            Self::EntraToken => f.write_str("the given Entra token"),
             Self::KubeletIdentity { client_id: None } => f.write_str("the node's managed identity"),
         }
     }
@@ -103,6 +106,13 @@ pub enum CredentialSource {
         /// Its path.
         path: Box<str>,
     },
+    /// A credential helper that a user's docker configuration names.
+    Helper {
+        /// Its name, without `docker-credential-`.
+        name: Box<str>,
+        /// The path of the configuration.
+        path: Box<str>,
+    },
     /// A credential provider plug-in.
     Plugin {
         /// Its name.
@@ -118,6 +128,7 @@ impl fmt::Display for CredentialSource {
             Self::PullSecret { namespace, name } => write!(f, "pull secret {namespace}/{name}"),
             Self::NodeFile { path } => write!(f, "{path} on the node"),
             Self::DockerConfig { path } => f.write_str(path),
+            Self::Helper { name, path } => write!(f, "the helper {name} of {path}"),
             Self::Plugin { name } => write!(f, "credential provider {name}"),
             Self::Given => f.write_str("the given credential"),
         }

@@ -92,6 +92,21 @@ pub(super) fn dockercfg(body: &[u8]) -> Result<Vec<Entry>, ConfigError> {
     }
 }
 
+/// The type whose form a secret has though its type is the other one: its reader then finds no key of a host.
+pub(super) fn other_form(kind: &str, entries: &[Entry], body: &[u8]) -> Option<&'static str> {
+    let root = object(parse(body).ok()?, "").ok()?;
+    if kind == "kubernetes.io/dockercfg" {
+        let nested = root.contains_key("auths") && entries.len() == root.len();
+        return nested.then_some("kubernetes.io/dockerconfigjson");
+    }
+    let holds_one = |value: &Value| {
+        let names = ["auth", "username", "password"];
+        let object = value.as_object();
+        object.is_some_and(|one| names.iter().any(|name| one.contains_key(*name)))
+    };
+    (entries.is_empty() && root.values().any(holds_one)).then_some("kubernetes.io/dockercfg")
+}
+
 /// A user's configuration, with what the docker client knows besides.
 pub(super) fn user_config(body: &[u8]) -> Result<DockerConfig, ConfigError> {
     let root = object(parse(body)?, "the configuration")?;

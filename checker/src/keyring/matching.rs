@@ -30,6 +30,12 @@ impl Key {
         Some(Self(format!("{host}{path}")))
     }
 
+    /// What stands in `matchImages`, where nothing is taken off; `None` for what is no URL.
+    pub(super) fn as_written(written: &str) -> Option<Self> {
+        let (host, path) = split_url(written)?;
+        (!host.is_empty()).then(|| Self(format!("{host}{path}")))
+    }
+
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
@@ -228,6 +234,48 @@ fn member(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<char> {
 }
 
 #[cfg(test)]
+/// A second reading of the rule, by recursion and without tokens; only for `*`, `?` and plain characters.
+#[expect(
+    clippy::string_slice,
+    reason = "cuts lie at slashes that were found there"
+)]
+pub(super) mod naive {
+    pub(in crate::keyring) fn fits(key: &str, image: &str) -> bool {
+        let cut = |text: &str| {
+            let (host, path) = match text.find('/') {
+                Some(at) => (text[..at].to_owned(), text[at..].to_owned()),
+                None => (text.to_owned(), String::new()),
+            };
+            let mut halves = host.splitn(2, ':');
+            let name = halves.next().unwrap_or_default().to_owned();
+            (name, halves.next().unwrap_or_default().to_owned(), path)
+        };
+        let (key_name, key_port, key_path) = cut(key);
+        let (name, port, path) = cut(image);
+        let (key_labels, labels): (Vec<_>, Vec<_>) =
+            (key_name.split('.').collect(), name.split('.').collect());
+        key_port == port
+            && key_labels.len() == labels.len()
+            && path.starts_with(&key_path)
+            && key_labels
+                .iter()
+                .zip(&labels)
+                .all(|(glob, label)| glob_fits(glob.as_bytes(), label.as_bytes()))
+    }
+
+    fn glob_fits(glob: &[u8], text: &[u8]) -> bool {
+        match (glob.split_first(), text.split_first()) {
+            (None, None) => true,
+            (Some((b'*', rest)), None) => glob_fits(rest, text),
+            (Some((b'*', rest)), Some((_, tail))) => glob_fits(rest, text) || glob_fits(glob, tail),
+            (Some((b'?', rest)), Some((_, tail))) => glob_fits(rest, tail),
+            (Some((want, rest)), Some((found, tail))) => want == found && glob_fits(rest, tail),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
@@ -284,49 +332,6 @@ mod tests {
         for (key, image, want) in table {
             let got = Key(key.to_owned()).fits(image);
             assert_eq!(got, want, "for {key} and {image}");
-        }
-    }
-
-    /// A second reading of the rule, by recursion and without tokens; only for `*`, `?` and plain characters.
-    #[expect(
-        clippy::string_slice,
-        reason = "cuts lie at slashes that were found there"
-    )]
-    mod naive {
-        pub(super) fn fits(key: &str, image: &str) -> bool {
-            let cut = |text: &str| {
-                let (host, path) = match text.find('/') {
-                    Some(at) => (text[..at].to_owned(), text[at..].to_owned()),
-                    None => (text.to_owned(), String::new()),
-                };
-                let mut halves = host.splitn(2, ':');
-                let name = halves.next().unwrap_or_default().to_owned();
-                (name, halves.next().unwrap_or_default().to_owned(), path)
-            };
-            let (key_name, key_port, key_path) = cut(key);
-            let (name, port, path) = cut(image);
-            let (key_labels, labels): (Vec<_>, Vec<_>) =
-                (key_name.split('.').collect(), name.split('.').collect());
-            key_port == port
-                && key_labels.len() == labels.len()
-                && path.starts_with(&key_path)
-                && key_labels
-                    .iter()
-                    .zip(&labels)
-                    .all(|(glob, label)| glob_fits(glob.as_bytes(), label.as_bytes()))
-        }
-
-        fn glob_fits(glob: &[u8], text: &[u8]) -> bool {
-            match (glob.split_first(), text.split_first()) {
-                (None, None) => true,
-                (Some((b'*', rest)), None) => glob_fits(rest, text),
-                (Some((b'*', rest)), Some((_, tail))) => {
-                    glob_fits(rest, text) || glob_fits(glob, tail)
-                }
-                (Some((b'?', rest)), Some((_, tail))) => glob_fits(rest, tail),
-                (Some((want, rest)), Some((found, tail))) => want == found && glob_fits(rest, tail),
-                _ => false,
-            }
         }
     }
 

@@ -2,10 +2,15 @@
 //!
 //! Pull secrets, node files and docker configurations come in, a [`Lookup`] goes out. The rules are those of the
 //! kubelet (`pkg/credentialprovider`), since a pull secret that looks right and is not used is a frequent cause.
-//! Nothing here prints a value; helpers and plug-ins are named, not run.
+//! Nothing here prints a value. Helpers and providers run through [`crate::world::Programs`], before a lookup.
 
+mod asked;
 mod config;
+mod exec;
+mod helper;
 mod matching;
+mod provider;
+pub mod read;
 mod secret;
 
 use std::fmt;
@@ -14,9 +19,13 @@ use crate::evidence::{CredentialSource, Identity, KeyringMiss};
 use crate::reference::Reference;
 use crate::wire::Excerpt;
 
+pub use asked::Asked;
 pub use config::ConfigError;
 use config::Entry;
+pub use exec::Providers;
+pub use helper::DockerConfig;
 use matching::{HUB_KEY, Key, is_hub};
+pub use provider::ProviderError;
 pub use secret::Secret;
 
 /// User and password, or an identity token.
@@ -105,6 +114,7 @@ pub struct Keyring {
     secrets: Index,
     node: Index,
     others: Vec<Other>,
+    asked: Asked,
     broken: Vec<PassedOver>,
     malformed: bool,
 }
@@ -142,6 +152,7 @@ impl Keyring {
         self.secrets.0.is_empty()
             && self.node.0.is_empty()
             && self.others.is_empty()
+            && self.asked == Asked::default()
             && self.broken.is_empty()
     }
 
@@ -178,6 +189,10 @@ impl Keyring {
         };
         match read {
             Ok((entries, ignored)) => {
+                if let Some(form) = config::other_form(kind, &entries, body.unwrap_or_default()) {
+                    let form = Excerpt::new(form);
+                    self.pass_over(source.clone(), "", KeyringMiss::OtherForm { form });
+                }
                 for field in ignored {
                     self.pass_over(
                         source.clone(),
@@ -259,6 +274,11 @@ impl Keyring {
         Ok(())
     }
 
+    /// Adds what helpers and providers answered for the image that is looked up.
+    pub fn add_asked(&mut self, asked: Asked) {
+        self.asked.append(asked);
+    }
+
     /// Adds a credential for one registry that the caller has from elsewhere.
     pub fn add_given(&mut self, registry: &str, credential: Credential) {
         let candidate = Candidate {
@@ -305,6 +325,10 @@ impl Keyring {
                 Other::Helper { .. } => {}
             }
         }
+        lookup.order.extend(self.asked.order.iter().cloned());
+        lookup
+            .passed_over
+            .extend(self.asked.passed_over.iter().cloned());
         lookup
     }
 
@@ -551,5 +575,34 @@ mod tests {
         let lookup = keyring.lookup(&"r.io/x".parse().unwrap());
         let text = format!("{keyring:?} {lookup:?}");
         assert!(!text.contains("pw\"") && !text.contains("someone"));
+    }
+
+    proptest::proptest! {
+        /// The order of a whole lookup, by a second reading of the rule: every key that fits, descending.
+        #[test]
+        fn the_order_is_that_of_a_naive_keyring(
+            keys in proptest::collection::btree_set("([ab*]\\.){0,1}[ab*]{1,2}(:5)?(/[ab]{1,2}){0,1}", 1..6),
+            image in "([ab]\\.){1,1}[ab]{1,2}(:5)?/[ab]{1,2}",
+        ) {
+            let entries: Vec<(&str, &str)> = keys.iter().map(|key| (key.as_str(), key.as_str())).collect();
+            let mut keyring = Keyring::new();
+            keyring.add_pull_secret("ns", "s", JSON, Some(&secret(&entries)));
+            let Ok(image) = image.parse::<Reference>() else {
+                return Ok(());
+            };
+            let mut wanted: Vec<&String> = keys
+                .iter()
+                .filter(|key| matching::naive::fits(key, &image.name()))
+                .collect();
+            wanted.sort();
+            wanted.reverse();
+            let got: Vec<String> = keyring
+                .lookup(&image)
+                .order
+                .iter()
+                .map(|candidate| candidate.key.to_string())
+                .collect();
+            proptest::prop_assert_eq!(got.iter().collect::<Vec<_>>(), wanted);
+        }
     }
 }

@@ -8,8 +8,10 @@ use toml_edit::TableLike;
 
 use super::toml::{ConfigError, Toml};
 use super::{MirrorHost, Route, Upstream, host_url, is_registry};
+use crate::keyring::Secret;
 use crate::reference::{Authority, Reference};
 use crate::wire::{Url, UrlScheme};
+use crate::world::ClientCertificate;
 
 /// No file lists more hosts.
 const MAX_HOSTS: usize = 64;
@@ -36,8 +38,12 @@ struct Settings {
     skip_verify: bool,
     override_path: bool,
     ca: Vec<String>,
-    client: bool,
+    /// Certificate and key; without a key both stand in the first.
+    clients: Vec<(String, Option<String>)>,
+    headers: Vec<(Box<str>, Secret)>,
     trust: Vec<CertificateDer<'static>>,
+    trusted_from: Vec<Box<str>>,
+    client: Option<ClientCertificate>,
 }
 
 impl HostsFile {
@@ -89,9 +95,30 @@ impl HostsFile {
         files
     }
 
-    /// True if a client certificate is named, which the probe does not send.
-    pub fn wants_client_certificate(&self) -> bool {
-        self.root.client || self.hosts.iter().any(|entry| entry.settings.client)
+    /// The files of client certificates that are named (`client`), each with that of its key.
+    pub fn client_files(&self) -> Vec<(&str, Option<&str>)> {
+        let mut files: Vec<(&str, Option<&str>)> = Vec::new();
+        let settings = self.hosts.iter().map(|entry| &entry.settings);
+        for (certificate, key) in settings.chain([&self.root]).flat_map(|one| &one.clients) {
+            let pair = (certificate.as_str(), key.as_deref());
+            if !files.contains(&pair) {
+                files.push(pair);
+            }
+        }
+        files
+    }
+
+    /// Hands in a client certificate that is named. Of several, the runtime shows the first that fits; so does this.
+    #[must_use]
+    pub fn with_client(mut self, file: &str, found: &ClientCertificate) -> Self {
+        let server = self.server.as_mut().map(|entry| &mut entry.settings);
+        let hosts = self.hosts.iter_mut().map(|entry| &mut entry.settings);
+        for settings in hosts.chain(server).chain([&mut self.root]) {
+            if settings.client.is_none() && settings.clients.iter().any(|(name, _)| name == file) {
+                settings.client = Some(found.clone());
+            }
+        }
+        self
     }
 
     /// Hands in the certificates of a file that is named.
@@ -102,6 +129,7 @@ impl HostsFile {
         for settings in hosts.chain(server).chain([&mut self.root]) {
             if settings.ca.iter().any(|name| name == file) {
                 settings.trust.extend(found.iter().cloned());
+                settings.trusted_from.push(file.into());
             }
         }
         self
@@ -124,6 +152,9 @@ impl HostsFile {
                 verify: !settings.skip_verify,
                 plain_fallback: false,
                 trust: settings.trust.clone(),
+                trusted_from: settings.trusted_from.clone(),
+                client: settings.client.clone(),
+                headers: settings.headers.clone(),
             });
         }
         match &self.server {
@@ -133,6 +164,8 @@ impl HostsFile {
                     verify: !self.root.skip_verify,
                     plain_fallback: false,
                     trust: self.root.trust.clone(),
+                    trusted_from: self.root.trusted_from.clone(),
+                    client: self.root.client.clone(),
                 });
             }
             // The registry is asked as itself, with credentials, where the last host is nobody else.
@@ -146,6 +179,8 @@ impl HostsFile {
                     verify: !entry.settings.skip_verify,
                     plain_fallback: false,
                     trust: entry.settings.trust.clone(),
+                    trusted_from: entry.settings.trusted_from.clone(),
+                    client: entry.settings.client.clone(),
                 });
             }
             Some(_) => {}
@@ -169,7 +204,8 @@ fn settings(toml: &Toml<'_>, table: &dyn TableLike) -> Result<Settings, ConfigEr
     let mut settings = Settings {
         skip_verify: toml.flag(table, "skip_verify")?,
         override_path: toml.flag(table, "override_path")?,
-        client: table.get("client").is_some(),
+        clients: clients(toml, table)?,
+        headers: headers(toml, table)?,
         ..Settings::default()
     };
     let named = toml.texts(table, "ca")?.unwrap_or_default();
@@ -192,6 +228,59 @@ fn settings(toml: &Toml<'_>, table: &dyn TableLike) -> Result<Settings, ConfigEr
         }
     }
     Ok(settings)
+}
+
+/// `client`: a file, a list of files, or a list of pairs of certificate and key.
+fn clients(
+    toml: &Toml<'_>,
+    table: &dyn TableLike,
+) -> Result<Vec<(String, Option<String>)>, ConfigError> {
+    let Some(item) = table.get("client") else {
+        return Ok(Vec::new());
+    };
+    if let Some(text) = item.as_str() {
+        return Ok(vec![(text.to_owned(), None)]);
+    }
+    let text = "`client` is neither a file, a list of files nor a list of pairs";
+    let wrong = || toml.wrong(item, text);
+    let mut found = Vec::new();
+    for value in item.as_array().ok_or_else(wrong)?.iter().take(MAX_HOSTS) {
+        if let Some(file) = value.as_str() {
+            found.push((file.to_owned(), None));
+            continue;
+        }
+        let pair: Option<Vec<&str>> = value
+            .as_array()
+            .and_then(|pair| pair.iter().map(toml_edit::Value::as_str).collect());
+        match pair.as_deref() {
+            Some([file] | [file, ""]) => found.push(((*file).to_owned(), None)),
+            Some([file, key]) => found.push(((*file).to_owned(), Some((*key).to_owned()))),
+            _ => return Err(wrong()),
+        }
+    }
+    Ok(found)
+}
+
+/// `header`: names with a value or several. They may be credentials, so no complaint repeats one.
+fn headers(toml: &Toml<'_>, table: &dyn TableLike) -> Result<Vec<(Box<str>, Secret)>, ConfigError> {
+    let Some(item) = table.get("header") else {
+        return Ok(Vec::new());
+    };
+    let wrong = || toml.wrong(item, "`header` is not a table");
+    let list = item.as_table_like().ok_or_else(wrong)?;
+    let mut found = Vec::new();
+    for (name, _) in list.iter().take(MAX_HOSTS) {
+        if name.parse::<http::HeaderName>().is_err() {
+            return Err(toml.wrong_key(list, name, "not the name of a header"));
+        }
+        for value in toml.texts(list, name)?.unwrap_or_default() {
+            if http::HeaderValue::from_str(value).is_err() {
+                return Err(toml.wrong_key(list, name, "a value that no header can have"));
+            }
+            found.push((name.into(), Secret::new(value)));
+        }
+    }
+    Ok(found)
 }
 
 /// The URL of a host with the path that containerd puts before repositories.
@@ -285,6 +374,14 @@ server = "https://registry-1.docker.io"
             ),
             ("host = 1", "line 1, column 8: `host` is not a table"),
             (
+                "[host.\"https://a\"]\nclient = [[1]]",
+                "line 2, column 10: `client` is neither a file, a list of files nor a list of pairs",
+            ),
+            (
+                "[host.\"https://a\".header]\n\"a b\" = \"x\"",
+                "line 2, column 1: not the name of a header",
+            ),
+            (
                 "[host.\"https://a\"]\nca = 4",
                 "line 2, column 6: `ca` is neither a text nor a list of texts",
             ),
@@ -296,6 +393,35 @@ server = "https://registry-1.docker.io"
         assert_eq!(HostsFile::parse("a = 1\nb = =").unwrap_err().line, 2);
         let deep = format!("a = {}", "[".repeat(100_000));
         assert!(HostsFile::parse(&deep).is_err());
+    }
+
+    #[test]
+    fn what_a_host_is_given_of_its_own() {
+        let text = r#"
+client = [["client.cert", "client.key"], ["both.pem", ""]]
+[host."https://a.example"]
+  client = "one.pem"
+  [host."https://a.example".header]
+    authorization = "Basic aHVudGVyMg=="
+    x-two = ["1", "2"]
+"#;
+        let file = HostsFile::parse(text).unwrap();
+        assert_eq!(
+            file.client_files(),
+            [
+                ("one.pem", None),
+                ("client.cert", Some("client.key")),
+                ("both.pem", None)
+            ]
+        );
+        let route = file.route(&"r.example/a:1".parse().unwrap());
+        let names: Vec<&str> = route.mirrors[0]
+            .headers
+            .iter()
+            .map(|(name, _)| &**name)
+            .collect();
+        assert_eq!(names, ["authorization", "x-two", "x-two"]);
+        assert!(!format!("{file:?} {route:?}").contains("aHVudGVyMg"));
     }
 
     #[test]

@@ -133,6 +133,9 @@ fn host(name: &str, suffix: &str, insecure: bool) -> Option<MirrorHost> {
         verify: !insecure,
         plain_fallback: insecure,
         trust: Vec::new(),
+        trusted_from: Vec::new(),
+        client: None,
+        headers: Vec::new(),
     })
 }
 

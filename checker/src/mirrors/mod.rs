@@ -4,8 +4,10 @@
 //! out: its hosts in the order in which that runtime asks them. Files are hostile: they are bounded, and what is
 //! wrong with one is told with line and column. Nothing here dials; [`crate::probe`] does.
 
+mod certs;
 mod containerd;
 mod crio;
+mod docker;
 mod read;
 mod toml;
 
@@ -13,12 +15,16 @@ use std::collections::BTreeMap;
 
 use rustls_pki_types::CertificateDer;
 
+use crate::keyring::Secret;
 use crate::reference::{Authority, Host, Reference};
 use crate::wire::{Url, UrlScheme};
+use crate::world::ClientCertificate;
 
+pub use certs::HostCertificates;
 pub use containerd::HostsFile;
 pub use crio::RegistriesConf;
-pub use read::{MirrorFileError, hosts_folder, registries_conf};
+pub use docker::DaemonJson;
+pub use read::{MirrorFileError, certs_folder, daemon_json, hosts_folder, registries_conf};
 pub use toml::ConfigError;
 
 /// All mirrors that a runtime is configured with.
@@ -28,6 +34,10 @@ pub struct Mirrors {
     folders: BTreeMap<String, HostsFile>,
     /// CRI-O and podman.
     registries: Option<RegistriesConf>,
+    /// dockerd.
+    daemon: Option<DaemonJson>,
+    /// docker's and CRI-O's `certs.d`, by the folder's name.
+    certificates: BTreeMap<String, HostCertificates>,
 }
 
 impl Mirrors {
@@ -45,10 +55,56 @@ impl Mirrors {
         self
     }
 
+    /// Sets dockerd's `daemon.json`.
+    #[must_use]
+    pub fn with_daemon(mut self, daemon: DaemonJson) -> Self {
+        self.daemon = Some(daemon);
+        self
+    }
+
+    /// Adds what one folder of docker's or CRI-O's `certs.d` holds for the host that it is named after.
+    #[must_use]
+    pub fn with_certificates(mut self, name: &str, certificates: HostCertificates) -> Self {
+        self.certificates.insert(name.to_owned(), certificates);
+        self
+    }
+
     /// The hosts for an image; `None` if nothing is said about it, so that the registry is asked as always.
     pub fn route(&self, reference: &Reference) -> Option<Route> {
+        let route = self.hosts(reference);
+        if self.certificates.is_empty() {
+            return route;
+        }
+        let registry = self.certificates.get(&reference.endpoint().to_string());
+        let mut route = match (route, registry) {
+            (None, None) => return None,
+            (Some(route), _) => route,
+            (None, Some(_)) => Route {
+                registry: Some(Upstream::default()),
+                ..Route::default()
+            },
+        };
+        if let (Some(found), Some(upstream)) = (registry, &mut route.registry) {
+            upstream.trust.extend(found.authorities.iter().cloned());
+            upstream.trusted_from.extend(found.files.iter().cloned());
+            upstream.client = upstream.client.take().or_else(|| found.client.clone());
+        }
+        for mirror in &mut route.mirrors {
+            if let Some(found) = self.certificates.get(&mirror.base.authority().to_string()) {
+                mirror.trust.extend(found.authorities.iter().cloned());
+                mirror.trusted_from.extend(found.files.iter().cloned());
+                mirror.client = mirror.client.take().or_else(|| found.client.clone());
+            }
+        }
+        Some(route)
+    }
+
+    fn hosts(&self, reference: &Reference) -> Option<Route> {
         if let Some(registries) = &self.registries {
             return registries.route(reference);
+        }
+        if let Some(daemon) = &self.daemon {
+            return daemon.route(reference);
         }
         containerd::folder_names(reference.registry())
             .iter()
@@ -79,6 +135,10 @@ pub struct Upstream {
     pub plain_fallback: bool,
     /// Authorities that are trusted besides the place's (DER).
     pub trust: Vec<CertificateDer<'static>>,
+    /// The files they were read from.
+    pub trusted_from: Vec<Box<str>>,
+    /// The certificate that is shown to it.
+    pub client: Option<ClientCertificate>,
 }
 
 impl Default for Upstream {
@@ -88,6 +148,8 @@ impl Default for Upstream {
             verify: true,
             plain_fallback: false,
             trust: Vec::new(),
+            trusted_from: Vec::new(),
+            client: None,
         }
     }
 }
@@ -111,6 +173,12 @@ pub struct MirrorHost {
     pub plain_fallback: bool,
     /// Authorities that are trusted besides the place's (DER).
     pub trust: Vec<CertificateDer<'static>>,
+    /// The files they were read from.
+    pub trusted_from: Vec<Box<str>>,
+    /// The certificate that is shown to it.
+    pub client: Option<ClientCertificate>,
+    /// Headers that the runtime sends to this host alone; credentials of its own are among them.
+    pub headers: Vec<(Box<str>, Secret)>,
 }
 
 impl MirrorHost {

@@ -4,8 +4,8 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::toml::MAX_FILE;
-use super::{ConfigError, HostsFile, Mirrors, RegistriesConf};
-use crate::world::real::{CaFileError, read_ca_file};
+use super::{ConfigError, DaemonJson, HostCertificates, HostsFile, Mirrors, RegistriesConf};
+use crate::world::real::{CaFileError, ClientFileError, read_ca_file, read_client_certificate};
 
 /// No `certs.d` holds more folders.
 const MAX_FOLDERS: usize = 512;
@@ -36,6 +36,14 @@ pub enum MirrorFileError {
         path: PathBuf,
         /// Why.
         source: CaFileError,
+    },
+    /// A client certificate cannot be used.
+    #[error("a client certificate that `{}` names cannot be used", path.display())]
+    Client {
+        /// The file or folder that names it.
+        path: PathBuf,
+        /// Why.
+        source: ClientFileError,
     },
 }
 
@@ -75,9 +83,59 @@ pub fn hosts_folder(folder: &Path) -> Result<Mirrors, MirrorFileError> {
             })?;
             file = file.with_authorities(&authority, &found);
         }
+        let named: Vec<(String, Option<String>)> = file
+            .client_files()
+            .into_iter()
+            .map(|(certificate, key)| (certificate.to_owned(), key.map(str::to_owned)))
+            .collect();
+        for (certificate, key) in named {
+            let at = |file: &str| entry.path().join(file);
+            let key = at(key.as_deref().unwrap_or(&certificate));
+            let found = read_client_certificate(&at(&certificate), &key);
+            let found = found.map_err(|source| MirrorFileError::Client {
+                path: path.clone(),
+                source,
+            })?;
+            file = file.with_client(&certificate, &found);
+        }
         mirrors = mirrors.with_folder(&name, file);
     }
     Ok(mirrors)
+}
+
+/// Adds what docker's or CRI-O's `certs.d` holds: in a folder a host, authorities in `*.crt`, client certificates in
+/// `*.cert` with their `*.key`.
+pub fn certs_folder(mut mirrors: Mirrors, folder: &Path) -> Result<Mirrors, MirrorFileError> {
+    let unreadable = |source| MirrorFileError::Unreadable {
+        path: folder.to_owned(),
+        source,
+    };
+    for entry in std::fs::read_dir(folder)
+        .map_err(unreadable)?
+        .take(MAX_FOLDERS)
+    {
+        let path = entry.map_err(unreadable)?.path();
+        let Some(name) = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .filter(|_| path.is_dir())
+        else {
+            continue;
+        };
+        let found = HostCertificates::read(&path)?;
+        mirrors = mirrors.with_certificates(name, found);
+    }
+    Ok(mirrors)
+}
+
+/// Reads dockerd's `daemon.json`.
+pub fn daemon_json(path: &Path) -> Result<Mirrors, MirrorFileError> {
+    let daemon = DaemonJson::parse(&text(path)?);
+    let daemon = daemon.map_err(|source| MirrorFileError::Malformed {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(Mirrors::default().with_daemon(daemon))
 }
 
 /// Reads a `registries.conf`.

@@ -25,7 +25,16 @@ pub(super) struct Way<'a> {
     exchanges: u32,
 }
 
-impl Way<'_> {
+impl<'a> Way<'a> {
+    /// A mere question, as somebody or as nobody.
+    pub(super) const fn question(credential: Option<&'a Credential>) -> Self {
+        Self {
+            credential,
+            part_of_pull: false,
+            exchanges: 0,
+        }
+    }
+
     /// As nobody; a mere question reads no content.
     pub(super) const fn anonymous(part_of_pull: bool) -> Self {
         Self {
@@ -60,7 +69,13 @@ impl Session<'_> {
 
     /// Makes attempts until one succeeds.
     pub(super) async fn attempts(&mut self, ping: &Ping, lookup: &Lookup) {
-        let mut challenge = None;
+        let mut challenge = ping
+            .challenge
+            .clone()
+            .filter(|_| self.options.habits.signs_in_by_ping());
+        if let Some(challenge) = &challenge {
+            self.note_challenge(challenge);
+        }
         let mut refused = false;
         let mut anonymous = false;
         for candidate in &lookup.order {
@@ -79,7 +94,8 @@ impl Session<'_> {
             }
         }
         let mut part_of_pull = lookup.order.is_empty();
-        let node = self.options.node_identity != NodeIdentity::Unused;
+        let node = self.options.node_identity != NodeIdentity::Unused
+            || self.options.entra_token.is_some();
         if node
             && is_azure_registry(self.reference.registry())
             && let Some(credential) = self.node_credential(ping).await

@@ -10,6 +10,7 @@ use http::header::{ACCEPT, AUTHORIZATION};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::Habits;
 use super::session::{Authorization, Session, Step, Stop};
 use crate::evidence::{Endpoint, Method, Role, Scheme, Seen, WhyWithheld};
 use crate::keyring::{Credential, Secret};
@@ -19,7 +20,6 @@ use crate::wire::claims::Claims;
 use crate::wire::http::{Answer, Keep};
 use crate::wire::{Excerpt, Url, encode_query};
 
-const CLIENT_ID: &str = "containerd-client";
 const MAX_TOKEN_BODY: usize = 256 * 1024;
 
 impl Session<'_> {
@@ -139,9 +139,13 @@ impl Session<'_> {
         scope: &str,
         credential: Option<&Credential>,
     ) -> Step<(Method, Answer)> {
-        if let Some(credential) = credential {
+        let habits = self.options.habits;
+        // docker and CRI-O ask by POST with an identity token alone.
+        let posted = credential
+            .filter(|credential| habits == Habits::Containerd || credential.password.is_empty());
+        if let Some(credential) = posted {
             let mut form = vec![
-                ("client_id", CLIENT_ID),
+                ("client_id", habits.client_id()),
                 ("service", service),
                 ("scope", scope),
             ];
@@ -169,6 +173,11 @@ impl Session<'_> {
             }
         }
         let mut query: Vec<(&str, &str)> = Vec::new();
+        if habits != Habits::Containerd
+            && let Some(user) = credential.map(|credential| &*credential.username)
+        {
+            query.push(("account", user));
+        }
         query.extend(
             scope
                 .split(' ')

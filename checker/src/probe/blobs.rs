@@ -7,9 +7,9 @@
 use http::StatusCode;
 use http::header::CONTENT_LENGTH;
 
-use super::Depth;
 use super::manifest::Image;
 use super::session::{Ask, Reply, Session, Step, Stop};
+use super::{Depth, Progress};
 use crate::evidence::{BlobKind, ManifestKind, Method, Seen};
 use crate::reference::Digest;
 use crate::stage::Stage;
@@ -35,8 +35,17 @@ impl Session<'_> {
             }
         }
         if self.options.depth == Depth::Full {
-            for layer in layers {
-                self.whole_layer(layer).await?;
+            let all = layers.len();
+            for (at, layer) in layers.into_iter().enumerate() {
+                self.layer = Some(Progress {
+                    layer: at + 1,
+                    layers: all,
+                    read: 0,
+                    size: layer.size,
+                });
+                let whole = self.whole_layer(layer).await;
+                self.layer = None;
+                whole?;
             }
             return Ok(());
         }
@@ -168,7 +177,7 @@ impl Session<'_> {
         range: Option<&str>,
     ) -> Step<Reply> {
         let target = format!("/v2/{}/blobs/{}", self.reference.repository(), blob.digest);
-        let accept = format!("{}, */*", blob.media_type);
+        let accept = self.options.habits.accept_blob(blob.media_type.as_str());
         self.ask(Ask {
             stage: Stage::Blob,
             method,
@@ -203,6 +212,9 @@ impl Session<'_> {
                 0
             }) as u64,
             verified,
+            bytes_per_second: (verified && kind == BlobKind::Layer)
+                .then(|| rate(reply.answer.read, reply.answer.body_took))
+                .flatten(),
         };
         self.note_reply(Stage::Blob, reply, seen);
     }
@@ -235,4 +247,10 @@ impl Session<'_> {
         );
         Stop(Stage::Blob)
     }
+}
+
+/// Bytes a second; none where there was nothing to measure.
+fn rate(read: u64, took: std::time::Duration) -> Option<u64> {
+    let seconds = took.as_secs_f64();
+    (read > 0 && seconds > 0.0).then(|| (read as f64 / seconds) as u64)
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
+use super::Habits;
 use super::session::{Session, Step, Stop};
 use crate::evidence::{
     DeadAddress, Endpoint, HttpFailure, Method, Role, Seen, TlsFailure, WhyWithheld,
@@ -16,15 +17,15 @@ use crate::evidence::{
 use crate::reference::{Authority, Host};
 use crate::stage::Stage;
 use crate::wire::http::{Answer, Connection};
-use crate::wire::tls::Handshake;
+use crate::wire::tls::{Handshake, How};
 use crate::wire::tunnel::{self, TunnelError};
 use crate::wire::{Excerpt, Url, UrlScheme, Verify};
-use crate::world::{BoxStream, DialError, Proxy, ProxyScheme};
+use crate::world::{BoxStream, DialError, Place, Proxy, ProxyScheme};
 
 /// Streams to different addresses of one host, in order of preference, never empty.
 pub(super) type Streams = Vec<(SocketAddr, BoxStream)>;
 
-impl Session<'_> {
+impl<'a> Session<'a> {
     pub(super) async fn connect_once(&mut self, role: Role, url: &Url) -> Step<Connection> {
         // The metadata service is the node's own: no proxy may see what it says.
         let proxy = Some(&self.connector.place.proxies)
@@ -84,7 +85,7 @@ impl Session<'_> {
         addresses: &[IpAddr],
     ) -> Step<Connection> {
         let lenient = role == self.role && self.is_lenient();
-        let verify = self.verify(role);
+        let how = self.how(role, url);
         let mut good: Option<(Handshake, Duration)> = None;
         let mut failed = Vec::new();
         let mut working = 0;
@@ -93,7 +94,7 @@ impl Session<'_> {
             let deadline = self.options.deadlines.tls;
             let outcome = self
                 .connector
-                .handshake(stream, url.host(), verify, deadline)
+                .handshake_as(stream, url.host(), how, deadline)
                 .await;
             match outcome {
                 Ok(handshake) => {
@@ -113,17 +114,13 @@ impl Session<'_> {
                     why: Excerpt::new(&reason.to_string()),
                 })
                 .collect();
-            let seen = Seen::TlsEstablished {
-                version: handshake.version.into(),
-                alpn: handshake.alpn,
-                chain: handshake.chain,
-            };
+            let (seen, stream) = self.established(role, handshake);
             self.note_about(Stage::Tls, Some(endpoint.clone()), took, seen);
             if !dead.is_empty() {
                 let seen = Seen::Flapping { working, dead };
                 self.note_about(Stage::Tls, Some(endpoint), Duration::ZERO, seen);
             }
-            return self.speak(role, url, handshake.stream).await;
+            return self.speak(role, url, stream).await;
         }
         let Some((_, reason, chain, took)) = failed.into_iter().next() else {
             return Err(Stop(Stage::Tcp));
@@ -151,7 +148,7 @@ impl Session<'_> {
         Err(Stop(Stage::Tls))
     }
 
-    fn verify(&self, role: Role) -> Verify {
+    pub(super) fn verify(&self, role: Role) -> Verify {
         if role == self.role && (self.is_lenient() || self.unverified) {
             Verify::NotAtAll
         } else {
@@ -159,12 +156,43 @@ impl Session<'_> {
         }
     }
 
+    /// How the handshake with a host is made. A client certificate is for the registry (or mirror) itself, and for a
+    /// token service of the same name.
+    fn how(&self, role: Role, url: &Url) -> How<'a> {
+        let place: &'a Place = self.connector.place;
+        let own = role == self.role
+            || (matches!(role, Role::TokenService | Role::Exchange)
+                && url.host().same_as(self.base.host()));
+        How {
+            client: place.client.as_ref().filter(|_| own),
+            ..How::verified(self.verify(role))
+        }
+    }
+
+    fn established(&mut self, role: Role, handshake: Handshake) -> (Seen, BoxStream) {
+        if role == self.role {
+            self.client_shown.clone_from(&handshake.client);
+        }
+        let seen = Seen::TlsEstablished {
+            version: handshake.version.into(),
+            alpn: handshake.alpn,
+            chain: handshake.chain,
+            client: handshake.client,
+        };
+        (seen, handshake.stream)
+    }
+
     /// containerd's rule: a local registry on a port of its own is tried with TLS unverified, then without; and
     /// CRI-O's for what it calls insecure.
     fn is_lenient(&self) -> bool {
         let authority = self.base.authority();
+        let local = authority.host().is_local();
         self.plain_fallback
-            || (authority.host().is_local() && authority.port().is_some_and(|port| port != 443))
+            || match self.options.habits {
+                Habits::Containerd => local && authority.port().is_some_and(|port| port != 443),
+                Habits::Docker => local,
+                Habits::CriO => false,
+            }
     }
 
     async fn connect_through(&mut self, proxy: &Proxy, role: Role, url: &Url) -> Step<Connection> {
@@ -184,26 +212,28 @@ impl Session<'_> {
             return Ok(connection.through_proxy(proxy));
         }
         let started = Instant::now();
-        let verify = self.verify(role);
+        let how = self.how(role, url);
         let deadline = self.options.deadlines.tls;
         let outcome = self
             .connector
-            .handshake(stream, url.host(), verify, deadline)
+            .handshake_as(stream, url.host(), how, deadline)
             .await;
         let endpoint = endpoint(role, url);
         match outcome {
             Ok(handshake) => {
-                let seen = Seen::TlsEstablished {
-                    version: handshake.version.into(),
-                    alpn: handshake.alpn,
-                    chain: handshake.chain,
-                };
+                let (seen, stream) = self.established(role, handshake);
                 self.note_about(Stage::Tls, Some(endpoint), started.elapsed(), seen);
-                self.speak(role, url, handshake.stream).await
+                self.speak(role, url, stream).await
             }
             Err((reason, chain)) => {
+                let compared = (reason == TlsFailure::UnknownIssuer)
+                    .then(|| self.compared(url, &chain))
+                    .flatten();
                 let seen = Seen::TlsFailed { reason, chain };
-                self.note_about(Stage::Tls, Some(endpoint), started.elapsed(), seen);
+                self.note_about(Stage::Tls, Some(endpoint.clone()), started.elapsed(), seen);
+                if let Some(seen) = compared {
+                    self.note_about(Stage::Tls, Some(endpoint), Duration::ZERO, seen);
+                }
                 self.look_without_proxy(role, url).await;
                 Err(Stop(Stage::Tls))
             }

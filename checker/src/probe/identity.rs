@@ -46,6 +46,9 @@ pub(super) fn is_azure_registry(registry: &Authority) -> bool {
 impl Session<'_> {
     /// The node's credential for this registry; `None` if there is none, and the record says why.
     pub(super) async fn node_credential(&mut self, ping: &Ping) -> Option<Credential> {
+        if let Some(token) = self.options.entra_token.clone() {
+            return self.exchanged(ping, &token).await;
+        }
         let client_id = match &self.options.node_identity {
             NodeIdentity::Unused => return None,
             NodeIdentity::Default => None,
@@ -56,6 +59,24 @@ impl Session<'_> {
         });
         let (token, tenant) = self.identity_token(client_id).await?;
         let refresh = self.exchange(ping, &token, tenant.as_deref()).await?;
+        Some(Credential::basic(NOBODY, refresh))
+    }
+
+    /// A token that was handed in takes the place of the metadata service's.
+    async fn exchanged(&mut self, ping: &Ping, token: &Secret) -> Option<Credential> {
+        let claims = Claims::read(token.expose()).unwrap_or_default();
+        self.identity = Some(Identity::EntraToken);
+        let tenant = claims.tenant.clone();
+        let seen = Seen::IdentityToken {
+            requested: None,
+            client_id: claims.client_id,
+            object_id: claims.object_id,
+            tenant: claims.tenant,
+            audience: claims.audience,
+            expires: claims.expires,
+        };
+        self.note_about(Stage::Auth, None, Duration::ZERO, seen);
+        let refresh = self.exchange(ping, token, tenant.as_deref()).await?;
         Some(Credential::basic(NOBODY, refresh))
     }
 

@@ -8,6 +8,7 @@ use http::StatusCode;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 use serde_json::Value;
 
+use super::Habits;
 use super::attempt::Way;
 use super::ping::challenge;
 use super::platform;
@@ -17,7 +18,7 @@ use crate::reference::{Digest, Target};
 use crate::stage::Stage;
 use crate::wire::challenge::Challenge;
 use crate::wire::http::{Answer, Keep, MAX_MANIFEST};
-use crate::wire::manifest::{ACCEPT, Descriptor, Manifest, kind_of, media_type};
+use crate::wire::manifest::{Descriptor, Manifest, kind_of, media_type};
 use crate::wire::{Excerpt, page, refusal};
 
 const MAX_TAG_PAGES: usize = 10;
@@ -53,18 +54,65 @@ impl Session<'_> {
         if let Some(challenge) = known.as_ref() {
             self.authorization = self.authorise(challenge, way.credential).await?;
         }
-        let mut head = self.ask_manifest(Method::Head, &target, ACCEPT).await?;
-        if head.answer.status == StatusCode::UNAUTHORIZED && known.is_none() {
-            let wanted = self.read_challenge(&head.answer)?;
+        // CRI-O never sends a HEAD.
+        let method = match self.options.habits {
+            Habits::CriO => Method::Get,
+            Habits::Containerd | Habits::Docker => Method::Head,
+        };
+        let mut reply = self.ask_name(method, &target).await?;
+        if reply.answer.status == StatusCode::UNAUTHORIZED
+            && known.is_none()
+            && self.takes_late_challenge(&reply.answer)
+        {
+            let wanted = self.read_challenge(&reply.answer)?;
             self.authorization = self.authorise(&wanted, way.credential).await?;
             *known = Some(wanted);
-            head = self.ask_manifest(Method::Head, &target, ACCEPT).await?;
+            reply = self.ask_name(method, &target).await?;
         }
-        let found = self.resolved(head, &target).await?;
+        let found = match method {
+            Method::Get => self.got(reply, &target).await?,
+            _ => self.resolved(reply, &target).await?,
+        };
         if !way.part_of_pull {
             return Ok(None);
         }
         self.descend(found, target).await.map(Some)
+    }
+
+    async fn ask_name(&mut self, method: Method, target: &Target) -> Step<Reply> {
+        let accept = self.options.habits.accept();
+        self.ask_manifest(method, target, &accept).await
+    }
+
+    /// containerd answers any challenge; docker only that of `/v2/`; CRI-O that one, and a scope that is missing.
+    fn takes_late_challenge(&self, answer: &Answer) -> bool {
+        match self.options.habits {
+            Habits::Containerd => true,
+            Habits::Docker => false,
+            Habits::CriO => challenge(answer)
+                .is_some_and(|challenge| challenge.get("error") == Some("insufficient_scope")),
+        }
+    }
+
+    /// Judges the answer to a GET of the name, for runtimes that send no HEAD.
+    async fn got(&mut self, mut reply: Reply, target: &Target) -> Step<Found> {
+        loop {
+            match reply.answer.status.as_u16() {
+                200 => {
+                    return Ok(Found {
+                        digest: None,
+                        media_type: String::new(),
+                    });
+                }
+                401 => return Err(self.unauthorised(target, &reply).await?),
+                _ => {}
+            }
+            let stop = self.refused(Method::Get, target, &reply).await;
+            if !self.wait_for(&reply.answer, Stage::Manifest).await {
+                return Err(stop);
+            }
+            reply = self.ask_name(Method::Get, target).await?;
+        }
     }
 
     fn read_challenge(&mut self, answer: &Answer) -> Step<Challenge> {
@@ -93,7 +141,7 @@ impl Session<'_> {
                 200 => return Ok(self.note_found(Method::Head, target, &reply)),
                 // HEAD is not known there, or sends on: containerd asks by GET.
                 405 | 301..=308 => {
-                    let get = self.ask_manifest(Method::Get, target, ACCEPT).await?;
+                    let get = self.ask_name(Method::Get, target).await?;
                     return match get.answer.status.as_u16() {
                         200 => Ok(Found {
                             digest: None,
@@ -106,7 +154,7 @@ impl Session<'_> {
                 _ => {}
             }
             self.note_refused(Method::Head, target, &reply);
-            let get = self.ask_manifest(Method::Get, target, ACCEPT).await?;
+            let get = self.ask_name(Method::Get, target).await?;
             if get.answer.status == StatusCode::OK {
                 return Ok(Found {
                     digest: None,
@@ -117,13 +165,13 @@ impl Session<'_> {
             if !self.wait_for(&get.answer, Stage::Manifest).await {
                 return Err(stop);
             }
-            reply = self.ask_manifest(Method::Head, target, ACCEPT).await?;
+            reply = self.ask_name(Method::Head, target).await?;
         }
     }
 
     /// The registry does not take what the token service gave.
     async fn unauthorised(&mut self, target: &Target, head: &Reply) -> Step<Stop> {
-        let get = self.ask_manifest(Method::Get, target, ACCEPT).await?;
+        let get = self.ask_name(Method::Get, target).await?;
         let error = challenge(&head.answer).and_then(|challenge| challenge.excerpt("error"));
         let answer = if get.answer.status == StatusCode::UNAUTHORIZED {
             &get.answer
@@ -181,10 +229,11 @@ impl Session<'_> {
     }
 
     async fn descend(&mut self, found: Found, target: Target) -> Step<Image> {
+        let habits = self.options.habits;
         let mut accept = if found.media_type.is_empty() {
-            ACCEPT.to_owned()
+            habits.accept()
         } else {
-            format!("{}, */*", found.media_type)
+            habits.accept_of(&found.media_type)
         };
         // Without a digest from the HEAD, containerd asks for the same name again and hashes what comes.
         let mut next = found.digest.map_or(target, Target::Digest);
@@ -231,7 +280,7 @@ impl Session<'_> {
                         platform: entry.platform.clone(),
                     };
                     self.note(Stage::Platform, std::time::Duration::ZERO, seen);
-                    accept = format!("{}, */*", entry.descriptor.media_type);
+                    accept = habits.accept_of(entry.descriptor.media_type.as_str());
                     next = Target::Digest(digest);
                 }
             }
@@ -244,7 +293,7 @@ impl Session<'_> {
     }
 
     /// GET of one manifest, verified against the digest it was asked by.
-    async fn get_manifest(&mut self, target: &Target, accept: &str) -> Step<Manifest> {
+    async fn get_manifest(&mut self, target: &Target, accept: &[String]) -> Step<Manifest> {
         let reply = loop {
             let reply = self.ask_manifest(Method::Get, target, accept).await?;
             if reply.answer.status == StatusCode::OK {
@@ -310,7 +359,12 @@ impl Session<'_> {
         Stop(Stage::Manifest)
     }
 
-    async fn ask_manifest(&mut self, method: Method, target: &Target, accept: &str) -> Step<Reply> {
+    async fn ask_manifest(
+        &mut self,
+        method: Method,
+        target: &Target,
+        accept: &[String],
+    ) -> Step<Reply> {
         let path = format!("/v2/{}/manifests/{target}", self.reference.repository());
         let keep = if method == Method::Head {
             Keep::First(0)
@@ -342,7 +396,7 @@ impl Session<'_> {
                 stage: Stage::Manifest,
                 method: Method::Get,
                 target: page.clone(),
-                accept: "application/json",
+                accept: &["application/json".to_owned()],
                 range: None,
                 keep: Keep::Whole(MAX_MANIFEST),
             };

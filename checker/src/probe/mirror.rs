@@ -2,9 +2,12 @@
 //! containerd sends it, and as nobody.
 //!
 //! A mirror that serves the whole image ends the pull. One that has it not, refuses or fails is a fact, and the
-//! next host is asked. No credential for the registry is given to a mirror, though some runtimes would.
+//! next host is asked. No credential for the registry is given to a mirror, though some runtimes would; headers that
+//! the runtime's configuration holds for the mirror itself are.
 
 use std::time::Duration;
+
+use rustls_pki_types::CertificateDer;
 
 use super::attempt::Way;
 use super::session::{Session, Stop};
@@ -12,7 +15,7 @@ use crate::evidence::{AttemptEnd, Endpoint, Identity, MirrorOutcome, Role, Seen}
 use crate::mirrors::{MirrorHost, Route, Upstream};
 use crate::stage::Stage;
 use crate::wire::{Url, UrlScheme, encode_query};
-use crate::world::Place;
+use crate::world::{ClientCertificate, Place};
 
 /// What the mirrors gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,20 +69,30 @@ impl Session<'_> {
 
     async fn mirror(&mut self, mirror: &MirrorHost) -> MirrorOutcome {
         let reference = mirror.renamed.as_ref().unwrap_or(self.reference);
-        let place = trusting(self.connector.place, &mirror.trust);
+        let place = knowing(
+            self.connector.place,
+            (&mirror.trust, &mirror.trusted_from),
+            mirror.client.as_ref(),
+        );
         let mut inner = Session::new(&place, self.connector.clock, reference, self.options);
         inner.role = Role::Mirror;
         inner.identity = Some(Identity::Anonymous);
         inner.unverified = !mirror.verify;
         inner.plain_fallback = mirror.plain_fallback;
         inner.base = mirror.base.clone();
+        inner.headers.clone_from(&mirror.headers);
         inner.prefix = mirror.base.path().trim_end_matches('/').to_owned();
         inner.namespace = mirror
             .namespace
             .as_ref()
             .map(|name| encode_query([("ns", &**name)]));
         let way = Way::anonymous(mirror.pull);
-        let outcome = inner.pull(&way, &mut None).await;
+        let mut challenge = None;
+        if self.options.habits.signs_in_by_ping() {
+            // A failure to connect shows in the next request as well.
+            challenge = inner.ping().await.ok().and_then(|ping| ping.challenge);
+        }
+        let outcome = inner.pull(&way, &mut challenge).await;
         let evidence = inner.finish();
         let outcome = match outcome {
             Ok(_) if mirror.pull => MirrorOutcome::Served,
@@ -103,11 +116,17 @@ impl Session<'_> {
     }
 }
 
-/// The place with authorities that the runtime trusts for one host.
-pub(super) fn trusting(place: &Place, more: &[rustls_pki_types::CertificateDer<'static>]) -> Place {
+/// The place with what the runtime knows for one host: authorities, the files they are from, a client certificate.
+pub(super) fn knowing(
+    place: &Place,
+    (more, files): (&[CertificateDer<'static>], &[Box<str>]),
+    client: Option<&ClientCertificate>,
+) -> Place {
     let mut place = place.clone();
     if !more.is_empty() {
         place.trust = place.trust.with(more);
     }
+    place.trusted_from.extend(files.iter().cloned());
+    place.client = client.cloned();
     place
 }

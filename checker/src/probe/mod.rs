@@ -9,16 +9,19 @@ mod attempt;
 mod auth;
 mod blobs;
 mod connect;
+mod habits;
 mod identity;
 mod manifest;
 mod mirror;
 mod options;
 mod ping;
 mod platform;
+mod ready;
 mod second_look;
 mod session;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::time::Duration;
 
@@ -31,7 +34,10 @@ use crate::reference::Reference;
 use crate::stage::Stage;
 use crate::world::{Place, WallClock};
 
+pub use habits::Habits;
 pub use options::{Deadlines, Depth, NodeIdentity, Options};
+pub(crate) use ready::{Ready, from_nothing, ready};
+pub use watch::{Progress, Watch};
 
 /// Probes one image from one place.
 ///
@@ -46,7 +52,14 @@ pub async fn run(
 ) -> Evidence {
     let route = options.mirrors.route(reference);
     let upstream = route.as_ref().and_then(|route| route.registry.as_ref());
-    let place = mirror::trusting(place, upstream.map_or(&[], |upstream| &upstream.trust));
+    let place = match upstream {
+        None => place.clone(),
+        Some(upstream) => mirror::knowing(
+            place,
+            (&upstream.trust, &upstream.trusted_from),
+            upstream.client.as_ref().or(place.client.as_ref()),
+        ),
+    };
     let mut session = Session::new(&place, clock, reference, options);
     if let Some(upstream) = upstream {
         session.speak_as(upstream);
@@ -77,6 +90,10 @@ pub async fn run(
     }
     match session.ping().await {
         Err(Stop(stage)) => end(&mut session, stage, false),
+        // CRI-O goes no further than an answer that no registry gives; others ask for the image all the same.
+        Ok(ping) if options.habits == Habits::CriO && !matches!(ping.status, 200 | 401) => {
+            end(&mut session, Stage::Ping, false);
+        }
         Ok(_) if options.depth == Depth::Ping => end(&mut session, Stage::Ping, true),
         Ok(ping) => session.attempts(&ping, &lookup).await,
     }

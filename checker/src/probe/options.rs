@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::{Habits, Watch};
 use crate::evidence::Platform;
+use crate::keyring::Secret;
 use crate::mirrors::Mirrors;
 use crate::reference::{Authority, Host};
 
@@ -22,8 +24,14 @@ pub struct Options {
     pub allow_realm: Vec<Host>,
     /// Whether the identity of the node is used for registries of Azure, as the kubelet's credential provider does.
     pub node_identity: NodeIdentity,
+    /// A token of Entra that is exchanged at a registry of Azure, instead of one that the metadata service gives.
+    pub entra_token: Option<Secret>,
     /// The longest time that is waited in all because servers ask for it (429 with `Retry-After`).
     pub patience: Duration,
+    /// Whose habits the probe has.
+    pub habits: Habits,
+    /// Told of every layer as it is read.
+    pub watch: Watch,
     /// The mirrors that the runtime asks before the registry.
     pub mirrors: Mirrors,
     /// What `User-Agent` says.
@@ -39,7 +47,10 @@ impl Default for Options {
             plain_http: BTreeSet::new(),
             allow_realm: Vec::new(),
             node_identity: NodeIdentity::Unused,
+            entra_token: None,
             patience: Duration::from_mins(1),
+            habits: Habits::default(),
+            watch: Watch::default(),
             mirrors: Mirrors::default(),
             user_agent: concat!("pullcheck/", env!("CARGO_PKG_VERSION")).into(),
         }

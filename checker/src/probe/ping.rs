@@ -24,7 +24,7 @@ impl Session<'_> {
             stage: Stage::Ping,
             method: Method::Get,
             target: "/v2/".to_owned(),
-            accept: "*/*",
+            accept: &["*/*".to_owned()],
             range: None,
             keep: Keep::First(MAX_ERROR_BODY),
         };

@@ -14,8 +14,8 @@ use super::session::Session;
 use crate::evidence::{Certificate, Endpoint, Method, Seen, TlsFailure};
 use crate::stage::Stage;
 use crate::wire::http::{Connection, HttpDeadlines, Keep, Outgoing};
-use crate::wire::tls::{Handshake, Offer};
-use crate::wire::{Url, Verify, refusal};
+use crate::wire::tls::{Handshake, How, Offer};
+use crate::wire::{Url, Verify, refusal, store};
 
 impl Session<'_> {
     pub(super) async fn second_look(
@@ -37,6 +37,16 @@ impl Session<'_> {
                     None => return,
                 }
             }
+            TlsFailure::UnknownIssuer => match self.compared(url, chain) {
+                Some(seen) => seen,
+                None => return,
+            },
+            TlsFailure::NoProtocol => Seen::ProtocolTaken {
+                protocol: self
+                    .unverified(url, addresses, Offer::Http2)
+                    .await
+                    .and_then(|handshake| handshake.alpn),
+            },
             TlsFailure::VersionRefused
             | TlsFailure::Alert { .. }
             | TlsFailure::Reset { .. }
@@ -55,13 +65,22 @@ impl Session<'_> {
         self.note_about(Stage::Tls, Some(endpoint.clone()), took, seen);
     }
 
+    /// The chain beside the store, and the file where this runtime looks for authorities of the host.
+    pub(super) fn compared(&self, url: &Url, chain: &[Certificate]) -> Option<Seen> {
+        let file = self.options.habits.authority_file(url.authority());
+        store::compare(chain, self.connector.place, &file).map(Seen::TrustCompared)
+    }
+
     async fn unverified(&self, url: &Url, addresses: &[IpAddr], offer: Offer) -> Option<Handshake> {
         let (streams, _) = self.dial_quietly(url.port(), addresses).await;
         let (_, stream) = streams.into_iter().next()?;
-        let how = (Verify::NotAtAll, offer);
+        let how = How {
+            offer,
+            ..How::verified(Verify::NotAtAll)
+        };
         let deadline = self.options.deadlines.tls;
         self.connector
-            .handshake_offering(stream, url.host(), how, deadline)
+            .handshake_as(stream, url.host(), how, deadline)
             .await
             .ok()
     }

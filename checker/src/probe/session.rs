@@ -8,19 +8,20 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::StatusCode;
-use http::header::{ACCEPT, AUTHORIZATION, LOCATION, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, HeaderName, LOCATION, USER_AGENT};
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
-use super::Options;
+use super::{Habits, Options, Progress};
 use crate::evidence::{
-    Endpoint, Evidence, Fact, HttpFailure, Identity, Method, Refusal, Role, Seen, WhyWithheld,
+    ClientShown, Endpoint, Evidence, Fact, HttpFailure, Identity, Method, Refusal, Role, Seen,
+    TlsFailure, WhyWithheld,
 };
 use crate::keyring::Secret;
 use crate::reference::{Host, Reference};
 use crate::stage::Stage;
 use crate::wire::connector::Connector;
-use crate::wire::http::{Answer, Connection, HttpDeadlines, Keep, Outgoing, SendError};
+use crate::wire::http::{Answer, Connection, HttpDeadlines, Keep, Outgoing, SendError, Told};
 use crate::wire::{Excerpt, Url, UrlScheme, refusal};
 use crate::world::{Place, WallClock};
 
@@ -30,6 +31,8 @@ const MAX_REDIRECTS: usize = 10;
 const MAX_WAITS: u32 = 2;
 /// What is waited where a server says 429 and not for how long.
 const UNTOLD_WAIT: Duration = Duration::from_secs(2);
+
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 
 /// The attempt ends at this stage; the record says why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +53,7 @@ pub(super) struct Ask<'a> {
     pub(super) stage: Stage,
     pub(super) method: Method,
     pub(super) target: String,
-    pub(super) accept: &'a str,
+    pub(super) accept: &'a [String],
     pub(super) range: Option<&'a str>,
     pub(super) keep: Keep,
 }
@@ -82,6 +85,12 @@ pub(super) struct Session<'a> {
     pub(super) prefix: String,
     /// The query that names the registry to a mirror.
     pub(super) namespace: Option<String>,
+    /// Headers for that host alone.
+    pub(super) headers: Vec<(Box<str>, Secret)>,
+    /// The layer that is being read whole.
+    pub(super) layer: Option<Progress>,
+    /// What that host was shown when it asked for a client certificate.
+    pub(super) client_shown: Option<ClientShown>,
     evidence: Evidence,
     pool: BTreeMap<Origin, Connection>,
     unreachable: BTreeMap<Origin, Stage>,
@@ -116,6 +125,9 @@ impl<'a> Session<'a> {
             plain_fallback: false,
             prefix: "/v2".to_owned(),
             namespace: None,
+            headers: Vec::new(),
+            layer: None,
+            client_shown: None,
             pool: BTreeMap::new(),
             unreachable: BTreeMap::new(),
             waited: Duration::ZERO,
@@ -238,11 +250,22 @@ impl<'a> Session<'a> {
         let mut url = self.base.with_target(&self.own_target(&ask.target));
         let mut role = self.role;
         for _ in 0..=MAX_REDIRECTS {
-            let mut outgoing = self.outgoing(ask.method).header(ACCEPT, ask.accept);
+            let mut outgoing = self.outgoing(ask.method);
+            for accept in ask.accept {
+                outgoing = outgoing.another_header(ACCEPT, accept);
+            }
             if let Some(range) = ask.range {
                 outgoing = outgoing.header(http::header::RANGE, range);
             }
             if role == self.role {
+                if self.options.habits == Habits::CriO {
+                    outgoing = outgoing.header(API_VERSION, "registry/2.0");
+                }
+                for (name, value) in &self.headers {
+                    if let Ok(name) = name.parse() {
+                        outgoing = outgoing.secret_header(name, value.expose());
+                    }
+                }
                 outgoing =
                     match &self.authorization {
                         Authorization::None => outgoing,
@@ -359,8 +382,15 @@ impl<'a> Session<'a> {
             let started = Instant::now();
             let host = url.authority().to_string();
             let now = self.now();
+            let (watch, layer) = (&self.options.watch, self.layer);
+            let told = |read| {
+                if let Some(layer) = layer {
+                    watch.tell(Progress { read, ..layer });
+                }
+            };
+            let keep = (keep, &told as Told<'_>);
             let sent = connection
-                .send(&host, url.target(), outgoing.clone(), keep, deadlines, now)
+                .send_telling(&host, url.target(), outgoing.clone(), keep, deadlines, now)
                 .await;
             match sent {
                 Ok(answer)
@@ -390,6 +420,13 @@ impl<'a> Session<'a> {
                     ));
                 }
                 Err(SendError::Tls(reason)) => {
+                    let reason = match (reason, &self.client_shown) {
+                        // TLS 1.3 refuses a client certificate when the handshake is over.
+                        (TlsFailure::Alert { text }, Some(ClientShown::Certificate { .. })) => {
+                            TlsFailure::ClientCertificateRefused { text }
+                        }
+                        (reason, _) => reason,
+                    };
                     let endpoint = Endpoint::new(role, url.authority().clone());
                     let seen = Seen::TlsFailed {
                         reason,

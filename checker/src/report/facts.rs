@@ -1,6 +1,9 @@
 //! One line a fact.
 
-use crate::evidence::{Fact, MirrorOutcome, Refusal, Role, Seen};
+use std::net::IpAddr;
+
+use crate::evidence::{ClientShown, Fact, MirrorOutcome, RateLimit, Refusal, Role, Seen};
+use crate::world::is_private;
 
 /// How a fact ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +47,11 @@ pub(super) fn line(fact: &Fact) -> Option<(Mark, String)> {
                 .unwrap_or_default();
             (
                 Mark::Ok,
-                format!("{host} is {}{via}{server}", list.join(", ")),
+                format!(
+                    "{host} is {}{via}{server}{}",
+                    list.join(", "),
+                    private_link(aliases, addresses)
+                ),
             )
         }
         Seen::DnsFailed { error } => {
@@ -115,13 +122,46 @@ pub(super) fn line(fact: &Fact) -> Option<(Mark, String)> {
                 }
             ),
         ),
-        Seen::TlsEstablished { version, chain, .. } => {
+        Seen::TlsEstablished {
+            version,
+            alpn,
+            chain,
+            client,
+        } => {
             let issuer = chain
                 .first()
                 .map(|one| format!(", certificate by {}", one.issuer))
                 .unwrap_or_default();
-            (Mark::Ok, format!("{version}{issuer}"))
+            // HTTP/1.1 is what was offered, and no answer at all is taken for it.
+            let alpn = alpn
+                .as_ref()
+                .filter(|alpn| ***alpn != *"http/1.1")
+                .map(|alpn| format!(", {alpn}"))
+                .unwrap_or_default();
+            let client = match client {
+                None => String::new(),
+                Some(ClientShown::Nothing) => {
+                    ", asks for a client certificate and is shown none".into()
+                }
+                Some(ClientShown::Certificate { subject }) => {
+                    format!(", is shown the client certificate {subject}")
+                }
+            };
+            (Mark::Ok, format!("{version}{alpn}{issuer}{client}"))
         }
+        Seen::TrustCompared(compared) => (Mark::Note, compared.to_string()),
+        Seen::ProtocolTaken {
+            protocol: Some(protocol),
+        } => (
+            Mark::Note,
+            format!(
+                "offered HTTP/2 as well, it takes {protocol}: runtimes speak that, a probe does not"
+            ),
+        ),
+        Seen::ProtocolTaken { protocol: None } => (
+            Mark::Note,
+            "offered HTTP/2 as well, it takes neither".into(),
+        ),
         Seen::TlsFailed { reason, .. } => (Mark::Fail, format!("{host}: {reason}")),
         Seen::TlsVersions { taken } if taken.is_empty() => (
             Mark::Note,
@@ -177,7 +217,11 @@ pub(super) fn line(fact: &Fact) -> Option<(Mark, String)> {
         }
         Seen::CredentialPassedOver { source, key, why } => (
             Mark::Note,
-            format!("{source} passed over: key `{key}` ({why:?})"),
+            if key.is_empty() {
+                format!("{source} passed over: {why}")
+            } else {
+                format!("{source} passed over: key `{key}` ({why})")
+            },
         ),
         Seen::CredentialOrder { order } if order.is_empty() => (
             Mark::Note,
@@ -239,10 +283,11 @@ pub(super) fn line(fact: &Fact) -> Option<(Mark, String)> {
                 .ok()
                 .and_then(|kind| kind.as_str().map(str::to_owned))
                 .unwrap_or_default();
+            let limit = seen.rate_limit.as_ref().map(limited).unwrap_or_default();
             (
                 Mark::Ok,
                 format!(
-                    "{} {}: found ({kind})",
+                    "{} {}: found ({kind}){limit}",
                     seen.method,
                     short(&seen.target.to_string())
                 ),
@@ -297,6 +342,18 @@ pub(super) fn line(fact: &Fact) -> Option<(Mark, String)> {
             Mark::Ok,
             format!("configuration: {platform}, {layers} layers"),
         ),
+        Seen::BlobReachable {
+            size,
+            host,
+            bytes_per_second: Some(rate),
+            ..
+        } => (
+            Mark::Ok,
+            format!(
+                "{size} bytes at {host}, read whole and verified, {:.1} MB/s",
+                *rate as f64 / 1e6
+            ),
+        ),
         Seen::BlobReachable { size, host, .. } => (Mark::Ok, format!("{size} bytes at {host}")),
         Seen::BlobRefused {
             digest,
@@ -334,6 +391,43 @@ fn short(target: &str) -> String {
         Some(head) if target.starts_with("sha256:") && target.len() > 19 => format!("{head}…"),
         _ => target.to_owned(),
     }
+}
+
+/// Names of private endpoints, and whether this network's resolver knows the private address.
+fn private_link(aliases: &[String], addresses: &[IpAddr]) -> &'static str {
+    let is_one = |name: &String| {
+        let name = name.to_ascii_lowercase();
+        name.contains(".privatelink.")
+            || name.ends_with(".vpce.amazonaws.com")
+            || name.ends_with(".p.googleapis.com")
+    };
+    if !aliases.iter().any(is_one) {
+        return "";
+    }
+    if addresses.iter().all(|address| is_private(*address)) {
+        ": a private endpoint, by its private address"
+    } else {
+        ": there is a private endpoint, and this is not its private address"
+    }
+}
+
+/// What the registry says of its limit.
+fn limited(limit: &RateLimit) -> String {
+    let number = |number: Option<u64>| number.map_or_else(|| "?".to_owned(), |it| it.to_string());
+    let window = limit
+        .window
+        .map(|seconds| format!(" in {seconds} s"))
+        .unwrap_or_default();
+    let source = limit
+        .source
+        .as_ref()
+        .map(|source| format!(", counted for {source}"))
+        .unwrap_or_default();
+    format!(
+        "; {} of {} requests left{window}{source}",
+        number(limit.remaining),
+        number(limit.limit)
+    )
 }
 
 fn refused(refusal: &Refusal) -> String {

@@ -9,7 +9,7 @@ use super::roles::ask_azure;
 use super::{Case, Draft, Settle, image, roles, rules};
 use crate::azure::registry_login_server;
 use crate::cause::Cause;
-use crate::evidence::{Fact, Identity, KeyringMiss, Refusal, Role, Seen};
+use crate::evidence::{CredentialSource, Fact, Identity, KeyringMiss, Refusal, Role, Seen};
 use crate::stage::Stage;
 use crate::symptom::SecretState;
 use crate::world::Vantage;
@@ -450,6 +450,17 @@ fn missing(case: &Case<'_>, vantage: &Vantage, fact: &Fact, because: &str) -> Dr
         _ => None,
     });
     for (source, key, why) in passed_over {
+        if let KeyringMiss::ProviderFailed { text } = why {
+            let because = format!("{because}; the {source}, which is responsible, failed: {text}");
+            return Draft::proven(Stage::Auth, Cause::CredentialProviderBroken, because);
+        }
+        // What a user's own configuration holds says nothing of a pull secret.
+        if !matches!(
+            source,
+            CredentialSource::PullSecret { .. } | CredentialSource::NodeFile { .. }
+        ) {
+            continue;
+        }
         match why {
             KeyringMiss::Host
             | KeyringMiss::Labels
@@ -464,11 +475,14 @@ fn missing(case: &Case<'_>, vantage: &Vantage, fact: &Fact, because: &str) -> Dr
             }
             KeyringMiss::Malformed { .. }
             | KeyringMiss::WrongType { .. }
+            | KeyringMiss::OtherForm { .. }
             | KeyringMiss::NotRead { .. } => {
-                let because = format!("{because}; {source} holds nothing that a kubelet reads");
+                let because =
+                    format!("{because}; {source} holds nothing that a kubelet reads ({why})");
                 return Draft::proven(Stage::Auth, Cause::PullSecretMalformed, because);
             }
-            KeyringMiss::HelperNotRun { .. } => {}
+            // A helper of a user is no part of a node's pull.
+            _ => {}
         }
     }
     if state(|state| matches!(state, SecretState::Found { body: None, .. })) {

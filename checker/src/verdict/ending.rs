@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::evidence::{AttemptEnd, Evidence, Fact, Identity, Refusal, Role, Seen};
 use crate::stage::Stage;
 use crate::world::Vantage;
+pub(super) use crate::world::is_private;
 
 /// The end of a probe.
 #[derive(Clone, Copy, Debug)]
@@ -226,17 +227,6 @@ pub(super) fn reached_from_elsewhere<'e>(
         .find(|fact| fact.vantage != Vantage::Workstation)
         .or_else(|| others().next())
         .map(|fact| &fact.vantage)
-}
-
-/// Private in the sense of RFC 1918 and 4193, carrier-grade ranges included.
-pub(super) fn is_private(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => {
-            let [a, b, ..] = v4.octets();
-            v4.is_private() || v4.is_link_local() || (a == 100 && (64..128).contains(&b))
-        }
-        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local(),
-    }
 }
 
 /// `from node/a`, `from this workstation`.

@@ -340,6 +340,23 @@ fn tls(
             Cause::TlsClientCertRequired,
             format!("{host} wants a client certificate"),
         ),
+        TlsFailure::ClientCertificateRefused { text } => proven(
+            Cause::TlsClientCertRequired,
+            format!(
+                "{host} wants a client certificate and does not take the one that it was shown ({text})"
+            ),
+        ),
+        TlsFailure::NoProtocol => Draft::open(
+            Stage::Tls,
+            Vec::new(),
+            format!(
+                "{host} does not speak HTTP/1.1 over TLS {seen_from}, which is all that a probe speaks"
+            ),
+            vec![Settle::by(
+                "whether it answers over HTTP/2, as runtimes would ask it",
+                format!("curl -sv --http2 https://{host}/v2/"),
+            )],
+        ),
         TlsFailure::VersionRefused => proven(
             Cause::TlsVersionRefused,
             format!("{host} has no TLS version in common with the client"),
@@ -414,8 +431,19 @@ fn unknown_issuer(
         || "an unknown authority".into(),
         |leaf| format!("`{}`", leaf.issuer),
     );
-    let because =
-        format!("{host} shows a certificate of {issuer} {seen_from}, which is not trusted there");
+    let compared = case
+        .evidence
+        .from(vantage)
+        .find_map(|other| match &other.seen {
+            Seen::TrustCompared(compared) if other.endpoint == fact.endpoint => Some(compared),
+            _ => None,
+        });
+    let beside = compared.map_or_else(String::new, |compared| format!(": {compared}"));
+    let because = format!(
+        "{host} shows a certificate of {issuer} {seen_from}, which is not trusted there{beside}"
+    );
+    // A name alone proves nothing; it only says what to think of first.
+    let named = compared.is_some_and(|compared| compared.middlebox.is_some());
     let elsewhere = case
         .evidence
         .iter()
@@ -439,14 +467,18 @@ fn unknown_issuer(
             );
             Draft::proven(Stage::Tls, Cause::TlsIntercepted, because)
         }
-        (Some(leaf), None) if leaf.self_issued() => Draft::proven(
+        (Some(leaf), None) if leaf.self_issued() && !named => Draft::proven(
             Stage::Tls,
             Cause::TlsUnknownCa,
             format!("{because}; it signed itself"),
         ),
         _ => Draft::open(
             Stage::Tls,
-            vec![Cause::TlsUnknownCa, Cause::TlsIntercepted],
+            if named {
+                vec![Cause::TlsIntercepted, Cause::TlsUnknownCa]
+            } else {
+                vec![Cause::TlsUnknownCa, Cause::TlsIntercepted]
+            },
             because,
             vec![Settle::by(
                 "the issuer seen from a second network",

@@ -8,7 +8,7 @@ use futures::future::join_all;
 use tokio::time::{Instant, timeout};
 
 use super::http::Connection;
-use super::tls::{Handshake, Offer, Tls, Verify};
+use super::tls::{Handshake, How, Tls, Verify};
 use super::tunnel::{self, TunnelError};
 use super::{Url, UrlScheme};
 use crate::evidence::{Certificate, HttpFailure, TlsFailure};
@@ -102,6 +102,25 @@ impl<'a> Connector<'a> {
             (to, outcome, started.elapsed())
         });
         join_all(dials).await
+    }
+
+    /// Dials the addresses one after the other, until one accepts.
+    pub(crate) async fn dial_first(
+        &self,
+        addresses: &[IpAddr],
+        port: u16,
+        deadline: Duration,
+    ) -> Result<BoxStream, DialError> {
+        let mut last = DialError::Other("no address".into());
+        for address in addresses {
+            let to = SocketAddr::new(*address, port);
+            match timeout(deadline, self.place.net.dial(to)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => last = error,
+                Err(_) => last = DialError::TimedOut,
+            }
+        }
+        Err(last)
     }
 
     /// Opens a connection that may carry a secret: TLS, verified, or plain HTTP to loopback alone; through the
@@ -200,16 +219,16 @@ impl<'a> Connector<'a> {
         verify: Verify,
         deadline: Duration,
     ) -> Result<Handshake, (TlsFailure, Vec<Certificate>)> {
-        self.handshake_offering(stream, host, (verify, Offer::Both), deadline)
+        self.handshake_as(stream, host, How::verified(verify), deadline)
             .await
     }
 
-    /// The same with one version alone.
-    pub(crate) async fn handshake_offering(
+    /// The same, with a say in what is offered and shown.
+    pub(crate) async fn handshake_as(
         &self,
         stream: BoxStream,
         host: &Host,
-        how: (Verify, Offer),
+        how: How<'_>,
         deadline: Duration,
     ) -> Result<Handshake, (TlsFailure, Vec<Certificate>)> {
         let tls = self.tls.get_or_init(|| Tls::new(&self.place.trust));

@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use sha2::Digest as _;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{Excerpt, tls};
 use crate::evidence::{HttpFailure, Method, TlsFailure};
@@ -57,6 +57,15 @@ impl Outgoing {
     pub fn header(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.insert(name, value);
+        }
+        self
+    }
+
+    /// Adds a header beside others of its name.
+    #[must_use]
+    pub fn another_header(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.append(name, value);
         }
         self
     }
@@ -112,6 +121,8 @@ pub struct Answer {
     pub body: Bytes,
     /// How many bytes of the body were read.
     pub read: u64,
+    /// How long they took, from the head of the answer on.
+    pub body_took: Duration,
     /// The digest of the body, if it was asked for.
     pub digest: Option<Digest>,
 }
@@ -126,6 +137,9 @@ pub struct HttpDeadlines {
     /// For a whole body.
     pub body: Duration,
 }
+
+/// Is told how many bytes of a body were read.
+pub type Told<'a> = &'a (dyn Fn(u64) + Send + Sync);
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -213,6 +227,20 @@ impl Connection {
         deadlines: HttpDeadlines,
         now: Timestamp,
     ) -> Result<Answer, SendError> {
+        self.send_telling(host, target, outgoing, (keep, &|_| ()), deadlines, now)
+            .await
+    }
+
+    /// The same, and tells how many bytes of the body were read, part by part.
+    pub async fn send_telling(
+        &mut self,
+        host: &str,
+        target: &str,
+        outgoing: Outgoing,
+        (keep, told): (Keep, Told<'_>),
+        deadlines: HttpDeadlines,
+        now: Timestamp,
+    ) -> Result<Answer, SendError> {
         let mut request = ::http::Request::new(Full::new(outgoing.body));
         *request.method_mut() = match outgoing.method {
             Method::Head => ::http::Method::HEAD,
@@ -266,15 +294,16 @@ impl Connection {
             headers: head.headers,
             body: Bytes::new(),
             read: 0,
+            body_took: Duration::ZERO,
             digest: None,
         };
-        match timeout(
-            deadlines.body,
-            read(body, keep, &mut answer, deadlines.idle, now),
-        )
-        .await
-        {
-            Ok(outcome) => outcome?,
+        let began = Instant::now();
+        let reading = read(body, keep, &mut answer, (deadlines.idle, now), told);
+        match timeout(deadlines.body, reading).await {
+            Ok(outcome) => {
+                outcome?;
+                answer.body_took = began.elapsed();
+            }
             Err(_) => {
                 return Err(SendError::Http(HttpFailure::BodyStalled {
                     received: answer.read,
@@ -321,8 +350,8 @@ async fn read(
     mut body: Incoming,
     keep: Keep,
     answer: &mut Answer,
-    idle: Duration,
-    now: Timestamp,
+    (idle, now): (Duration, Timestamp),
+    told: Told<'_>,
 ) -> Result<(), SendError> {
     let mut kept = BytesMut::new();
     let mut hasher = match keep {
@@ -344,6 +373,7 @@ async fn read(
             continue;
         };
         answer.read += data.len() as u64;
+        told(answer.read);
         match keep {
             Keep::Whole(limit) if kept.len() + data.len() > limit => {
                 return Err(SendError::Http(HttpFailure::TooLarge {

@@ -98,6 +98,24 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_target_comes_back(target in "/v2/[a-z/]{1,20}(\\?n=[0-9]{1,3}&last=[a-z0-9._-]{1,10})?", first in any::<bool>(), quoted in any::<bool>()) {
+            let rel = if quoted { "\"next\"" } else { "next" };
+            let other = "</other>; rel=\"prev\"";
+            let line = if first { format!("<{target}>; rel={rel}, {other}") } else { format!("{other}, <{target}>;rel={rel}") };
+            let headers = with("link", &line);
+            prop_assert_eq!(next_page(&headers), Some(target.as_str()));
+        }
+
+        #[test]
+        fn a_range_says_its_total(first in 0..1000_u64, length in 1..1000_u64, more in 0..1000_u64) {
+            let (last, total) = (first + length - 1, first + length + more);
+            let line = format!("bytes {first}-{last}/{total}");
+            prop_assert_eq!(range_total(&with("content-range", &line)), Some(total));
+            let beyond = format!("bytes {first}-{last}/{last}");
+            prop_assert_eq!(range_total(&with("content-range", &beyond)), None);
+        }
+
+        #[test]
         fn no_header_panics(text in "[ -~]{0,60}") {
             let _ = (next_page(&with("link", &text)), range_total(&with("content-range", &text)));
         }

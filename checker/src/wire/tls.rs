@@ -19,15 +19,20 @@ use rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error,
     PeerIncompatible, RootCertStore, SignatureScheme,
 };
+use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
+use super::shown::Shown;
 use super::watched::{Received, Watched};
 use super::{Excerpt, x509};
-use crate::evidence::{Certificate, TlsFailure};
+use crate::evidence::{Certificate, ClientShown, TlsFailure};
 use crate::reference::Host;
-use crate::world::{BoxStream, Trust};
+use crate::world::{BoxStream, ClientCertificate, Trust};
 
+/// How long a server has to refuse a client's certificate.
+const JUDGED: Duration = Duration::from_millis(300);
 /// How much of a chain is kept.
 const MAX_CHAIN: usize = 10;
 
@@ -38,12 +43,33 @@ pub(crate) enum Verify {
     NotAtAll,
 }
 
-/// Which versions are offered.
+/// What is offered: TLS versions, and the protocol above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Offer {
     Both,
     Only12,
     Only13,
+    /// Both versions, and HTTP/2 beside HTTP/1.1, as runtimes offer it. Nothing can be asked over it.
+    Http2,
+}
+
+/// How one handshake is made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct How<'a> {
+    pub(crate) verify: Verify,
+    pub(crate) offer: Offer,
+    /// Shown to a server that asks for one.
+    pub(crate) client: Option<&'a ClientCertificate>,
+}
+
+impl How<'_> {
+    pub(crate) const fn verified(verify: Verify) -> Self {
+        Self {
+            verify,
+            offer: Offer::Both,
+            client: None,
+        }
+    }
 }
 
 /// Makes handshakes for one place.
@@ -59,6 +85,8 @@ pub(crate) struct Handshake {
     pub(crate) version: &'static str,
     pub(crate) alpn: Option<Box<str>>,
     pub(crate) chain: Vec<Certificate>,
+    /// What came of a wish for a client certificate.
+    pub(crate) client: Option<ClientShown>,
 }
 
 impl Tls {
@@ -73,7 +101,7 @@ impl Tls {
         &self,
         stream: BoxStream,
         host: &Host,
-        (verify, offer): (Verify, Offer),
+        how: How<'_>,
         deadline: Duration,
         now: Timestamp,
     ) -> Result<Handshake, (TlsFailure, Vec<Certificate>)> {
@@ -93,15 +121,16 @@ impl Tls {
             (None, None) => return Err(fail("a host without name and address")),
         };
         let recorder = Arc::new(Recorder {
-            inner: match verify {
+            inner: match how.verify {
                 Verify::Fully => Some(self.verifier.clone().map_err(|text| fail(&text))?),
                 Verify::NotAtAll => None,
             },
             provider: self.provider.clone(),
             chain: Mutex::default(),
         });
+        let shown = Arc::new(Shown::new(how.client, &self.provider).map_err(|text| fail(&text))?);
         let config = self
-            .config(recorder.clone(), offer, now)
+            .config(recorder.clone(), shown.clone(), how.offer, now)
             .map_err(|error| fail(&error.to_string()))?;
         let (stream, received) = Watched::new(stream);
         let outcome = timeout(
@@ -111,7 +140,12 @@ impl Tls {
         .await;
         let chain = recorder.chain();
         match outcome {
-            Ok(Ok(stream)) => {
+            Ok(Ok(mut stream)) => {
+                if let Some(client) = shown.told() {
+                    let verdict = on_the_client(&mut stream, &received, now).await;
+                    verdict
+                        .map_err(|reason| (about_client(reason, Some(&client)), chain.clone()))?;
+                }
                 let (_, session) = stream.get_ref();
                 let version = match session.protocol_version() {
                     Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
@@ -125,9 +159,13 @@ impl Tls {
                     version,
                     alpn,
                     chain,
+                    client: shown.told(),
                 })
             }
-            Ok(Err(error)) => Err((early_reason(&error, &received, &chain, now), chain)),
+            Ok(Err(error)) => {
+                let reason = early_reason(&error, &received, &chain, now);
+                Err((about_client(reason, shown.told().as_ref()), chain))
+            }
             Err(_) => Err((
                 TlsFailure::Timeout {
                     received: received.count(),
@@ -140,17 +178,18 @@ impl Tls {
     fn config(
         &self,
         recorder: Arc<Recorder>,
+        shown: Arc<Shown>,
         offer: Offer,
         now: Timestamp,
     ) -> Result<ClientConfig, Error> {
         let time = Arc::new(Date(now));
         let versions: &[&'static rustls::SupportedProtocolVersion] = match offer {
-            Offer::Both => rustls::DEFAULT_VERSIONS,
+            Offer::Both | Offer::Http2 => rustls::DEFAULT_VERSIONS,
             Offer::Only12 => &[&rustls::version::TLS12],
             Offer::Only13 => &[&rustls::version::TLS13],
         };
         let mut provider = self.provider.clone();
-        if offer != Offer::Both {
+        if matches!(offer, Offer::Only12 | Offer::Only13) {
             // Else the greeting would name the suites of the version that is not offered.
             Arc::make_mut(&mut provider)
                 .cipher_suites
@@ -160,8 +199,11 @@ impl Tls {
             .with_protocol_versions(versions)?
             .dangerous()
             .with_custom_certificate_verifier(recorder)
-            .with_no_client_auth();
+            .with_client_cert_resolver(shown);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        if offer == Offer::Http2 {
+            config.alpn_protocols.insert(0, b"h2".to_vec());
+        }
         Ok(config)
     }
 }
@@ -192,6 +234,39 @@ fn early_reason(
         _ => TlsFailure::Other {
             text: Excerpt::new(&error.to_string()),
         },
+    }
+}
+
+/// TLS 1.3 judges a client's certificate when the handshake is over on this side. A refusal is waited for before
+/// anything is asked, since what is written to a connection that is being closed can hide it.
+async fn on_the_client(
+    stream: &mut TlsStream<Watched>,
+    received: &Received,
+    now: Timestamp,
+) -> Result<(), TlsFailure> {
+    let mut byte = [0_u8; 1];
+    match timeout(JUDGED, stream.read(&mut byte)).await {
+        // Nothing is said before something is asked.
+        Err(_) => Ok(()),
+        Ok(Ok(0)) => Err(TlsFailure::Closed {
+            received: received.count(),
+        }),
+        Ok(Ok(_)) => Err(TlsFailure::Other {
+            text: Excerpt::new("it speaks before it is asked"),
+        }),
+        Ok(Err(error)) => Err(early_reason(&error, received, &[], now)),
+    }
+}
+
+/// A server that asked for a certificate, was shown none and refuses, wants one: TLS 1.2 has no word for that.
+fn about_client(reason: TlsFailure, client: Option<&ClientShown>) -> TlsFailure {
+    let refuses = matches!(
+        reason,
+        TlsFailure::ClientCertificateRefused { .. } | TlsFailure::Alert { .. }
+    );
+    match client {
+        Some(ClientShown::Nothing) if refuses => TlsFailure::ClientCertificateRequired,
+        _ => reason,
     }
 }
 
@@ -236,6 +311,20 @@ fn reason(error: &Error, chain: &[Certificate], now: Timestamp) -> TlsFailure {
         Error::AlertReceived(AlertDescription::CertificateRequired) => {
             TlsFailure::ClientCertificateRequired
         }
+        // A server says these of a client's certificate alone.
+        Error::AlertReceived(
+            alert @ (AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied),
+        ) => TlsFailure::ClientCertificateRefused {
+            text: Excerpt::new(&format!("{alert:?}")),
+        },
+        Error::AlertReceived(AlertDescription::NoApplicationProtocol)
+        | Error::NoApplicationProtocol => TlsFailure::NoProtocol,
         Error::AlertReceived(alert) => TlsFailure::Alert {
             text: Excerpt::new(&format!("{alert:?}")),
         },

@@ -26,7 +26,7 @@ const EXTENSIONS: u8 = 0xa3;
 const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
 
 /// Reads a certificate.
-pub(super) fn read(der: &[u8]) -> Certificate {
+pub(crate) fn read(der: &[u8]) -> Certificate {
     let mut certificate = Certificate {
         subject: Excerpt::default(),
         issuer: Excerpt::default(),

@@ -3,10 +3,14 @@
 //! A [`World`] holds the places it may look from, a wall clock, and, where there is one, a cluster and
 //! Azure Resource Manager. Each [`Place`] has a [`Net`]: names are resolved and streams opened through it
 //! and nothing else, so a simulation implements two functions and gets the whole checker. TLS and HTTP run
-//! above the seam. Monotonic time is tokio's; wall time comes from the [`WallClock`].
+//! above the seam. Monotonic time is tokio's; wall time comes from the [`WallClock`]; programs that hand out
+//! credentials run through [`Programs`].
 
+mod client;
+mod programs;
 mod proxies;
 pub mod real;
+mod run;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -19,6 +23,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::keyring::Secret;
 pub use crate::reference::{Authority, Host};
+pub use client::{ClientCertificate, ClientCertificateError};
+pub use programs::{Call, MAX_ERRORS, MAX_OUTPUT, NoPrograms, Programs, Ran, RunError};
+pub(crate) use proxies::is_within;
 pub use proxies::{Proxies, Proxy, ProxyScheme};
 
 /// All that the checker may touch. Cheap to clone.
@@ -34,6 +41,8 @@ pub struct World {
     pub cluster: Option<kube::Client>,
     /// Azure Resource Manager, if the user may ask it.
     pub arm: Option<Arm>,
+    /// Credential helpers and credential providers; none are run unless set.
+    pub programs: Arc<dyn Programs>,
 }
 
 impl World {
@@ -45,7 +54,15 @@ impl World {
             nodes: Vec::new(),
             cluster: None,
             arm: None,
+            programs: Arc::new(NoPrograms),
         }
+    }
+
+    /// Sets what runs credential helpers and credential providers.
+    #[must_use]
+    pub fn with_programs(mut self, programs: Arc<dyn Programs>) -> Self {
+        self.programs = programs;
+        self
     }
 
     /// Adds a node to look from.
@@ -104,6 +121,10 @@ pub struct Place {
     pub net: Arc<dyn Net>,
     /// Its certificate authorities.
     pub trust: Trust,
+    /// The files that its certificate authorities were read from, besides the platform's own.
+    pub trusted_from: Vec<Box<str>>,
+    /// The certificate that is shown to a registry which wants one.
+    pub client: Option<ClientCertificate>,
     /// Its HTTP proxies; none unless set.
     pub proxies: Proxies,
 }
@@ -115,8 +136,24 @@ impl Place {
             vantage,
             net,
             trust,
+            trusted_from: Vec::new(),
+            client: None,
             proxies: Proxies::none(),
         }
+    }
+
+    /// Sets the certificate that is shown to the registry.
+    #[must_use]
+    pub fn with_client(mut self, client: ClientCertificate) -> Self {
+        self.client = Some(client);
+        self
+    }
+
+    /// Names a file that certificate authorities were read from.
+    #[must_use]
+    pub fn trusted_from(mut self, file: &str) -> Self {
+        self.trusted_from.push(file.into());
+        self
     }
 
     /// Sets the proxies that are gone through.
@@ -181,7 +218,8 @@ pub trait Net: Send + Sync {
 pub struct Resolved {
     /// Addresses in the resolver's order.
     pub addresses: Vec<IpAddr>,
-    /// The chain of aliases, from the name that was asked to the last one.
+    /// The chain of aliases, from the name that was asked to the last one. Where a search domain completed the name,
+    /// the completed name is the first.
     pub aliases: Vec<String>,
     /// The server that answered, if known.
     pub server: Option<String>,
@@ -374,5 +412,16 @@ impl TokenSource for FixedToken {
     fn token<'a>(&'a self, _resource: &'a str) -> BoxFuture<'a, Result<Secret, TokenSourceError>> {
         let token = self.0.clone();
         Box::pin(async move { Ok(token) })
+    }
+}
+
+/// Private in the sense of RFC 1918 and 4193, carrier-grade ranges included.
+pub(crate) fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            v4.is_private() || v4.is_link_local() || (a == 100 && (64..128).contains(&b))
+        }
+        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local(),
     }
 }

@@ -317,6 +317,26 @@ fn split_port(entry: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// Whether an address lies in a network that is written as `10.0.0.0/8`; what is no network holds nothing.
+pub(crate) fn is_within(address: IpAddr, network: &str) -> bool {
+    let Some((network, bits)) = network.split_once('/') else {
+        return false;
+    };
+    match (network.parse(), bits.parse::<u8>()) {
+        (Ok(network), Ok(bits))
+            if bits
+                <= if matches!(network, IpAddr::V4(_)) {
+                    32
+                } else {
+                    128
+                } =>
+        {
+            within(address, network, bits)
+        }
+        _ => false,
+    }
+}
+
 fn within(address: IpAddr, network: IpAddr, bits: u8) -> bool {
     match (address, network) {
         (IpAddr::V4(address), IpAddr::V4(network)) => {

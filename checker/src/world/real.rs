@@ -4,7 +4,7 @@
 //! name that does not exist, a server that fails, one that is silent and an empty answer stay apart, which
 //! `getaddrinfo` does not let them. Never used under a paused clock.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -25,7 +25,11 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use tokio::net::TcpStream;
 
-use super::{BoxStream, DialError, DnsError, Host, Net, Proxies, Resolved, WallClock};
+pub use super::run::SystemPrograms;
+use super::{
+    BoxStream, ClientCertificate, ClientCertificateError, DialError, DnsError, Host, Net, Proxies,
+    Resolved, WallClock,
+};
 use crate::wire::Excerpt;
 
 /// One query of a resolver, as the C library waits; two are made.
@@ -145,6 +149,12 @@ impl Net for SystemNet {
                 .map_err(|error| dns_error(&error, server.clone()))?;
             let addresses: Vec<IpAddr> = found.iter().collect();
             let mut aliases: Vec<String> = Vec::new();
+            // A search domain may have completed the name: what was really asked for is the first alias then.
+            let asked = found.as_lookup().query().name().to_utf8();
+            let asked = asked.trim_end_matches('.');
+            if !asked.eq_ignore_ascii_case(name.trim_end_matches('.')) {
+                aliases.push(Excerpt::new(asked).as_str().to_owned());
+            }
             for record in found.as_lookup().answers() {
                 if let RData::CNAME(alias) = &record.data {
                     let alias = alias.0.to_utf8();
@@ -265,6 +275,51 @@ pub fn read_ca_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, CaFileE
     } else {
         Err(none())
     }
+}
+
+/// Why the files of a client certificate cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientFileError {
+    /// One cannot be read.
+    #[error("cannot read `{}`", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// What they hold cannot be used.
+    #[error("`{}` is no client certificate", path.display())]
+    Unusable {
+        /// The certificate's file.
+        path: PathBuf,
+        /// Why.
+        source: ClientCertificateError,
+    },
+}
+
+/// Reads a client certificate and its key, PEM both; they may stand in one file.
+pub fn read_client_certificate(
+    certificate: &Path,
+    key: &Path,
+) -> Result<ClientCertificate, ClientFileError> {
+    let bytes = |path: &Path| {
+        let mut bytes = Vec::new();
+        let read = std::fs::File::open(path)
+            .and_then(|file| file.take(MAX_CA_FILE).read_to_end(&mut bytes));
+        read.map(|_| bytes)
+            .map_err(|source| ClientFileError::Unreadable {
+                path: path.to_owned(),
+                source,
+            })
+    };
+    let from = certificate.display().to_string();
+    ClientCertificate::from_pem(&bytes(certificate)?, &bytes(key)?, &from).map_err(|source| {
+        ClientFileError::Unusable {
+            path: certificate.to_owned(),
+            source,
+        }
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! The probe against the fake registry and against scripted servers, in virtual time and without sockets.
 
 mod azure;
+mod credentials;
+mod habits;
 mod image;
 mod mirror;
 mod net;

@@ -286,6 +286,31 @@ impl Authority {
         self.issuer.der().to_vec()
     }
 
+    /// A certificate by this authority, as PEM.
+    pub(super) fn signed(&self, mut params: CertificateParams, key: &KeyPair) -> String {
+        params.not_before = rcgen::date_time_ymd(2026, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2027, 1, 1);
+        params.signed_by(key, &self.issuer).unwrap().pem()
+    }
+
+    /// A chain for these names, and its key.
+    pub(super) fn leaf(
+        &self,
+        names: &[&str],
+    ) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.not_before = rcgen::date_time_ymd(2026, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2027, 1, 1);
+        let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+        let leaf = params.signed_by(&key, &self.issuer).unwrap();
+        let chain = vec![
+            CertificateDer::from(leaf.der().to_vec()),
+            CertificateDer::from(self.der()),
+        ];
+        (chain, PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+    }
+
     pub(super) fn server(
         &self,
         names: &[&str],

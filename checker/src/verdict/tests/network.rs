@@ -265,6 +265,7 @@ fn an_unknown_authority_or_somebody_in_between() {
         version: "TLSv1.3".into(),
         alpn: None,
         chain: vec![certificate(issuer, fingerprint)],
+        client: None,
     };
     let same = own().seen("here", Stage::Tls, established("CN=proxy", "f1"));
     blocked(&asked().judge(&same), Cause::TlsUnknownCa, &[]);
