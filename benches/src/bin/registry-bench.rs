@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use pull_benches::registry::{Bench, BenchError, Case, Options, Peer, Programs, Table};
+use pull_benches::registry::{
+    Bench, BenchError, Case, Options, Peer, Programs, Table, count, count_table,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Compares fake-registry with other servers on loopback, in turns, and prints one table
@@ -31,6 +33,10 @@ struct Arguments {
     /// Only these cases
     #[arg(long, value_enum, value_name = "CASE", value_delimiter = ',')]
     cases: Vec<Case>,
+    /// Instead of all that, count the instructions of a manifest GET under valgrind: of the bare
+    /// server, and of fake-registry without and with fault rules that do not match
+    #[arg(long, conflicts_with_all = ["rounds", "seconds", "count", "connections", "peers", "cases", "output"])]
+    instructions: bool,
     /// How the table is printed
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -63,8 +69,11 @@ fn main() -> ExitCode {
 }
 
 async fn compare(arguments: Arguments) -> ExitCode {
-    let output = arguments.output;
-    let options = arguments.into();
+    let (output, instructions) = (arguments.output, arguments.instructions);
+    let options: Options = arguments.into();
+    if instructions {
+        return count_instructions(&options.programs).await;
+    }
     let mut bench = Bench::default();
     let outcome = tokio::select! {
         biased;
@@ -75,6 +84,22 @@ async fn compare(arguments: Arguments) -> ExitCode {
     clear();
     match outcome {
         Ok(Some(table)) => print(&table, output),
+        Ok(None) => ExitCode::from(INTERRUPTED),
+        Err(Failed::Bench(error)) => fail(&error),
+        Err(Failed::Signals(error)) => fail(&error),
+    }
+}
+
+/// What it starts ends with its future, also when that is dropped half-way.
+async fn count_instructions(programs: &Programs) -> ExitCode {
+    let outcome = tokio::select! {
+        biased;
+        outcome = ended_by_signal() => outcome.map(|()| None).map_err(Failed::Signals),
+        outcome = count(programs, say) => outcome.map(Some).map_err(Failed::Bench),
+    };
+    clear();
+    match outcome {
+        Ok(Some(rows)) => write(&count_table(&rows)),
         Ok(None) => ExitCode::from(INTERRUPTED),
         Err(Failed::Bench(error)) => fail(&error),
         Err(Failed::Signals(error)) => fail(&error),
@@ -157,6 +182,10 @@ fn print(table: &Table, output: Output) -> ExitCode {
         Output::Text => table.text(),
         Output::Json => format!("{:#}\n", table.json()),
     };
+    write(&text)
+}
+
+fn write(text: &str) -> ExitCode {
     // A closed pipe is quiet.
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => fail(&error),

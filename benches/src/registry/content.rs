@@ -67,6 +67,11 @@ pub(crate) fn pushed_images(run: usize) -> Vec<Image> {
         .collect()
 }
 
+/// One of the blobs of 64 MiB that fill a store.
+pub(crate) fn stored_blob(number: u64) -> Blob {
+    Blob::new(noise((number + 1) << 40, 64 << 20))
+}
+
 fn image(repository: String, seed: u64, layers: &[usize]) -> Image {
     let config = format!(
         r#"{{"architecture":"amd64","os":"linux","config":{{"Labels":{{"seed":"{seed}"}}}},"rootfs":{{"type":"layers","diff_ids":[]}}}}"#

@@ -172,7 +172,7 @@ async fn first_answer(member: &mut Member, until: Instant) -> Result<(), BenchEr
 }
 
 /// Loopback ports that are free now; all are held until the last is found.
-fn free_addresses(count: usize) -> std::io::Result<Vec<SocketAddr>> {
+pub(crate) fn free_addresses(count: usize) -> std::io::Result<Vec<SocketAddr>> {
     let held = (0..count)
         .map(|_| std::net::TcpListener::bind(("127.0.0.1", 0)))
         .collect::<Result<Vec<_>, _>>()?;

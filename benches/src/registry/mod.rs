@@ -8,6 +8,7 @@
 
 mod client;
 mod content;
+mod count;
 mod fleet;
 mod peer;
 mod process;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use client::ClientError;
+pub use count::{Counted, count, table as count_table};
 pub use peer::{Peer, Programs};
 pub use table::Table;
 pub use work::Case;
@@ -53,6 +55,9 @@ pub enum BenchError {
     /// Not installed, or gone.
     #[error("{} is not there", .0.name())]
     Missing(Peer),
+    /// Nothing to count with.
+    #[error("valgrind is not there: apt-get install valgrind")]
+    NoValgrind,
     /// Cannot be started or watched.
     #[error("{} cannot be started or watched", peer.name())]
     Start {
@@ -138,7 +143,8 @@ impl Bench {
                     _ => Vec::new(),
                 };
                 for peer in turns(&present, round) {
-                    if !case.suits(peer) {
+                    // Once is enough to fill a disk.
+                    if !case.suits(peer) || (*case == Case::Stored && round > 0) {
                         continue;
                     }
                     say(&format!(
@@ -149,19 +155,21 @@ impl Bench {
                     ));
                     let done = self.measure(peer, *case, &image, &batches, options).await?;
                     table.measured(peer, *case, done);
+                    if *case == Case::Stored {
+                        table.stored(peer, self.resident(peer)?);
+                    }
                 }
             }
         }
         for peer in &present {
-            let member = self.fleet.member(*peer)?;
-            let resident = member.process.resident();
-            let resident = resident.map_err(|source| BenchError::Start {
-                peer: *peer,
-                source,
-            })?;
-            table.ended(*peer, resident);
+            table.ended(*peer, self.resident(*peer)?);
         }
         Ok(table)
+    }
+
+    fn resident(&mut self, peer: Peer) -> Result<u64, BenchError> {
+        let resident = self.fleet.member(peer)?.process.resident();
+        resident.map_err(|source| BenchError::Start { peer, source })
     }
 
     async fn measure(
@@ -180,6 +188,7 @@ impl Bench {
         };
         match case {
             Case::Push => work::push_all(member, batches, bounds).await,
+            Case::Stored => work::fill(member).await,
             _ => work::read(member, case, image, bounds).await,
         }
     }

@@ -17,6 +17,8 @@ use super::content::{self, Image};
 pub enum Peer {
     /// This workspace's.
     FakeRegistry,
+    /// The same, with its content in a directory.
+    FakeRegistryDirectory,
     /// The distribution project's, with its memory store.
     DockerRegistry,
     /// Static files.
@@ -42,6 +44,7 @@ impl Peer {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::FakeRegistry => "fake-registry",
+            Self::FakeRegistryDirectory => "fake-registry, on disk",
             Self::DockerRegistry => "docker-registry",
             Self::Nginx => "nginx",
             Self::NginxCached => "nginx, open_file_cache",
@@ -53,6 +56,7 @@ impl Peer {
     pub(crate) fn configuration(self) -> &'static str {
         match self {
             Self::FakeRegistry => "memory store, journal on, no fault rules, no authentication",
+            Self::FakeRegistryDirectory => "as fake-registry, content in a directory, synced",
             Self::DockerRegistry => {
                 "memory store, memory cache of descriptors, no access log, log level error"
             }
@@ -71,11 +75,13 @@ impl Peer {
         matches!(self, Self::Nginx | Self::NginxCached)
     }
 
+    /// Neither somebody else's registry nor the limit.
+    pub(crate) fn is_ours(self) -> bool {
+        matches!(self, Self::FakeRegistry | Self::FakeRegistryDirectory)
+    }
+
     pub(crate) fn takes_pushes(self) -> bool {
-        matches!(
-            self,
-            Self::FakeRegistry | Self::DockerRegistry | Self::Crane
-        )
+        self.is_ours() || matches!(self, Self::DockerRegistry | Self::Crane)
     }
 
     /// Whether it serves content by path, so that answers can be checked for being the right ones.
@@ -85,7 +91,9 @@ impl Peer {
 
     pub(crate) fn how_to_install(self) -> &'static str {
         match self {
-            Self::FakeRegistry | Self::Bare => "it is built by `cargo xtask bench registry`",
+            Self::FakeRegistry | Self::FakeRegistryDirectory | Self::Bare => {
+                "it is built by `cargo xtask bench registry`"
+            }
             Self::DockerRegistry => "apt-get install docker-registry",
             Self::Nginx | Self::NginxCached => "apt-get install nginx-light",
             Self::Crane => {
@@ -97,7 +105,9 @@ impl Peer {
     /// The program, if there is one.
     pub(crate) fn find(self, programs: &Programs) -> Option<PathBuf> {
         match self {
-            Self::FakeRegistry => Some(programs.fake_registry.clone()).filter(|p| p.is_file()),
+            Self::FakeRegistry | Self::FakeRegistryDirectory => {
+                Some(programs.fake_registry.clone()).filter(|p| p.is_file())
+            }
             Self::Bare => Some(programs.bare_server.clone()).filter(|p| p.is_file()),
             Self::DockerRegistry => on_path("docker-registry"),
             Self::Nginx | Self::NginxCached => on_path("nginx"),
@@ -110,7 +120,7 @@ impl Peer {
         let argument = match self {
             Self::Nginx | Self::NginxCached => "-v",
             Self::Crane => "version",
-            Self::FakeRegistry | Self::DockerRegistry => "--version",
+            Self::FakeRegistry | Self::FakeRegistryDirectory | Self::DockerRegistry => "--version",
             Self::Bare => return env!("CARGO_PKG_VERSION").to_owned(),
         };
         let Ok(output) = Command::new(program).arg(argument).output() else {
@@ -135,6 +145,13 @@ impl Peer {
         let text = |path: PathBuf| path.to_string_lossy().into_owned();
         Ok(match self {
             Self::FakeRegistry => vec!["serve".into(), "--listen".into(), address.to_string()],
+            Self::FakeRegistryDirectory => vec![
+                "serve".into(),
+                "--listen".into(),
+                address.to_string(),
+                "--directory".into(),
+                text(folder.join("store")),
+            ],
             Self::DockerRegistry => {
                 let file = folder.join("config.yml");
                 fs::write(&file, docker_registry_config(*address))?;
@@ -172,7 +189,7 @@ impl Peer {
     }
 }
 
-fn on_path(program: &str) -> Option<PathBuf> {
+pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
     // Debian has servers outside of the path of ordinary users.
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);

@@ -86,9 +86,14 @@ impl Process {
         Ok(kib << 10)
     }
 
-    pub(crate) async fn stop(mut self) {
+    pub(crate) async fn stop(self) {
+        self.stop_within(END).await;
+    }
+
+    /// Stops a server that may take so long to end.
+    pub(crate) async fn stop_within(mut self, time: Duration) {
         self.ask_to_end();
-        if tokio::time::timeout(END, self.child.wait()).await.is_err() {
+        if tokio::time::timeout(time, self.child.wait()).await.is_err() {
             let _ = self.child.kill().await;
         }
     }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::BenchError;
 use super::client::{Answer, ClientError, Connection, head};
-use super::content::{self, Image};
+use super::content::{self, Blob, Image};
 use super::fleet::{Content, Member};
 use super::peer::Peer;
 
@@ -34,6 +34,8 @@ pub enum Case {
     Blob64,
     /// Push of small images.
     Push,
+    /// Push of 1 GiB in large blobs, to a store that is not memory.
+    Stored,
 }
 
 /// Bounds of one measurement.
@@ -86,6 +88,7 @@ impl Case {
             Self::Blob1 => "1 MiB blob GET",
             Self::Blob64 => "64 MiB blob GET",
             Self::Push => "push of small images",
+            Self::Stored => "push of 1 GiB",
         }
     }
 
@@ -97,12 +100,14 @@ impl Case {
             Self::Blob1 => "blob-1-mib-get",
             Self::Blob64 => "blob-64-mib-get",
             Self::Push => "push",
+            Self::Stored => "stored-1-gib",
         }
     }
 
     pub(crate) fn unit(self) -> &'static str {
         match self {
             Self::Push => "images",
+            Self::Stored => "MiB",
             _ => "requests",
         }
     }
@@ -112,7 +117,11 @@ impl Case {
     }
 
     pub(crate) fn suits(self, peer: Peer) -> bool {
-        self != Self::Push || peer.takes_pushes()
+        match self {
+            Self::Push => peer.takes_pushes(),
+            Self::Stored => peer == Peer::FakeRegistryDirectory,
+            _ => true,
+        }
     }
 
     fn content(self) -> Content {
@@ -280,6 +289,47 @@ async fn finish(
     }
 }
 
+/// Pushes 1 GiB in blobs of 64 MiB; counts its MiB.
+pub(crate) async fn fill(member: &Member) -> Result<Done, BenchError> {
+    let (peer, address) = (member.peer, member.process.address);
+    let failed = |source| BenchError::Client { peer, source };
+    let mut connection = Connection::open(address).await.map_err(failed)?;
+    let clocks = Clocks::start(member)?;
+    let mut count = 0;
+    for number in 0..16 {
+        let blob = content::stored_blob(number);
+        push_blob(&mut connection, address, "stored/blobs", &blob)
+            .await
+            .map_err(|why| why.of(peer))?;
+        count += blob.bytes.len() >> 20;
+    }
+    clocks.stop(member, count)
+}
+
+/// Pushes a blob as a session of POST and PUT.
+async fn push_blob(
+    connection: &mut Connection,
+    address: SocketAddr,
+    repository: &str,
+    blob: &Blob,
+) -> Result<(), Failure> {
+    let target = format!("/v2/{repository}/blobs/uploads/");
+    let request = head("POST", &target, address, "Content-Length: 0\r\n");
+    let answer = connection.exchange(&request, b"", |_| {}).await?;
+    expect(&answer, 202, &target)?;
+    let location = answer.location.unwrap_or_default();
+    let place = path_of(&location);
+    let mark = if place.contains('?') { '&' } else { '?' };
+    let target = format!("{place}{mark}digest={}", blob.digest);
+    let more = format!(
+        "Content-Type: application/octet-stream\r\nContent-Length: {}\r\n",
+        blob.bytes.len()
+    );
+    let request = head("PUT", &target, address, &more);
+    let answer = connection.exchange(&request, &blob.bytes, |_| {}).await?;
+    expect(&answer, 201, &target)
+}
+
 /// Pushes an image: each blob as a session of POST and PUT, then the manifest by tag.
 pub(crate) async fn push(
     connection: &mut Connection,
@@ -287,21 +337,7 @@ pub(crate) async fn push(
     image: &Image,
 ) -> Result<(), Failure> {
     for blob in &image.blobs {
-        let target = format!("/v2/{}/blobs/uploads/", image.repository);
-        let request = head("POST", &target, address, "Content-Length: 0\r\n");
-        let answer = connection.exchange(&request, b"", |_| {}).await?;
-        expect(&answer, 202, &target)?;
-        let location = answer.location.unwrap_or_default();
-        let place = path_of(&location);
-        let mark = if place.contains('?') { '&' } else { '?' };
-        let target = format!("{place}{mark}digest={}", blob.digest);
-        let more = format!(
-            "Content-Type: application/octet-stream\r\nContent-Length: {}\r\n",
-            blob.bytes.len()
-        );
-        let request = head("PUT", &target, address, &more);
-        let answer = connection.exchange(&request, &blob.bytes, |_| {}).await?;
-        expect(&answer, 201, &target)?;
+        push_blob(connection, address, &image.repository, blob).await?;
     }
     let target = format!("/v2/{}/manifests/{}", image.repository, content::TAG);
     let more = format!(

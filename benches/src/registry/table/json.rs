@@ -20,6 +20,7 @@ impl Table {
                     "cold_start": seen.cold(),
                     "resident_idle": seen.resident(),
                     "resident_after_work": seen.resident_at_end,
+                    "resident_with_1_gib": seen.resident_with_stored,
                 })
             })
             .collect();
@@ -85,7 +86,7 @@ mod tests {
     #[test]
     fn a_skipped_peer_says_how_to_get_it() {
         let value = sample().json();
-        let crane = &value["peers"][4];
+        let crane = &value["peers"][5];
         assert_eq!(crane["version"], serde_json::Value::Null);
         assert!(crane["skipped"].as_str().unwrap().contains("install"));
         assert_eq!(value["cases"][0]["peers"][0]["rounds"][2]["cpu"], 5.0);

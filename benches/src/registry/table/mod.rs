@@ -38,6 +38,8 @@ struct Seen {
     starts: Vec<Start>,
     /// Bytes, after all work.
     resident_at_end: Option<u64>,
+    /// Bytes, with 1 GiB stored and nothing of it read.
+    resident_with_stored: Option<u64>,
 }
 
 /// Medians of a peer in a case, and their relation to others.
@@ -77,6 +79,7 @@ impl Table {
                 .map(|program| peer.version(&program)),
             starts: Vec::new(),
             resident_at_end: None,
+            resident_with_stored: None,
         };
         Self {
             machine: Machine::here(),
@@ -103,6 +106,12 @@ impl Table {
 
     pub(super) fn measured(&mut self, peer: Peer, case: Case, done: Done) {
         self.done.entry((case, peer)).or_default().push(done);
+    }
+
+    pub(super) fn stored(&mut self, peer: Peer, resident: u64) {
+        if let Some(seen) = self.peers.iter_mut().find(|seen| seen.peer == peer) {
+            seen.resident_with_stored = Some(resident);
+        }
     }
 
     pub(super) fn ended(&mut self, peer: Peer, resident: u64) {
@@ -136,9 +145,8 @@ impl Table {
                 .filter_map(|(_, _, per_cpu, _)| *per_cpu)
                 .reduce(f64::max)
         };
-        let all = best(|peer| !matches!(peer, Peer::FakeRegistry | Peer::Bare));
-        let copying =
-            best(|peer| !matches!(peer, Peer::FakeRegistry | Peer::Bare) && !peer.sendfile());
+        let all = best(|peer| !peer.is_ours() && peer != Peer::Bare);
+        let copying = best(|peer| !peer.is_ours() && peer != Peer::Bare && !peer.sendfile());
         let bare = best(|peer| peer == Peer::Bare);
         let line = |&(peer, per_second, per_cpu_second, spread): &(Peer, f64, Option<f64>, f64)| {
             let of = |whole: Option<f64>| Some(per_cpu_second? / whole?);
@@ -231,6 +239,7 @@ pub(super) mod tests {
                 resident: 5 << 20,
             }],
             resident_at_end: Some(80 << 20),
+            resident_with_stored: (peer == Peer::FakeRegistryDirectory).then_some(6 << 20),
         };
         let mut table = Table {
             machine: Machine::sample(),
@@ -239,6 +248,7 @@ pub(super) mod tests {
             time: Duration::from_secs(2),
             peers: vec![
                 seen(Peer::FakeRegistry, Some("0.1.0")),
+                seen(Peer::FakeRegistryDirectory, Some("0.1.0")),
                 seen(Peer::DockerRegistry, Some("2.8.2")),
                 seen(Peer::NginxCached, Some("1.22.1")),
                 seen(Peer::Bare, Some("0.1.0")),

@@ -93,7 +93,7 @@ impl Table {
 
     fn sizes(&self, text: &mut String) {
         line(text, "");
-        let heads = ["cold start", "idle memory", "after work"];
+        let heads = ["cold start", "idle memory", "after work", "1 GiB stored"];
         row(text, "start and memory", &heads.map(str::to_owned));
         // The bare server holds its bodies from the start on: nothing to compare.
         let started = self.peers.iter().filter(|seen| !seen.starts.is_empty());
@@ -108,6 +108,7 @@ impl Table {
                 cold.map_or("-".to_owned(), |time| format!("{:.1} ms", time * 1000.0)),
                 mib(seen.resident()),
                 mib(seen.resident_at_end.map(|bytes| bytes as f64)),
+                mib(seen.resident_with_stored.map(|bytes| bytes as f64)),
             ];
             row(text, seen.peer.name(), &cells);
         }
