@@ -34,6 +34,24 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// Every stage, in the order of a pull.
+    pub const ALL: &'static [Self] = &[
+        Self::Reference,
+        Self::Kubelet,
+        Self::Policy,
+        Self::Dns,
+        Self::Tcp,
+        Self::Proxy,
+        Self::Tls,
+        Self::Ping,
+        Self::Auth,
+        Self::Token,
+        Self::Manifest,
+        Self::Platform,
+        Self::Blob,
+        Self::Unpack,
+    ];
+
     /// The stable identifier, as in JSON and in the corpus.
     pub const fn id(self) -> &'static str {
         match self {

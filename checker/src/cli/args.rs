@@ -26,21 +26,74 @@ Examples:
   kubectl describe pod api-5d9c-x2x4z | pullcheck explain -
   pullcheck causes tag-not-found";
 
+const POD: &str = "\
+Examples:
+  pullcheck pod api-5d9c-x2x4z -n shop
+  pullcheck pod api-5d9c-x2x4z -n shop --arm-token-file arm-token
+  kubectl pullcheck pod/api-5d9c-x2x4z -n shop --output json";
+const WORKLOAD: &str = "\
+Examples:
+  pullcheck deployment api -n shop
+  pullcheck deploy/api -n shop --output html > report.html
+  pullcheck deployment api -n shop --output junit > report.xml";
+const IMAGE: &str = "\
+Examples:
+  pullcheck image registry.example/team/web:v1
+  pullcheck image registry.example/team/web:v1 --username puller --password-stdin < password
+  pullcheck image registry.example/team/web:v1 --platform linux/arm64 --ca /etc/ssl/private-ca.pem
+  pullcheck image docker.io/library/alpine:3 --hosts-dir /etc/containerd/certs.d";
+const EXPLAIN: &str = "\
+Examples:
+  pullcheck explain 'pull access denied, repository does not exist or may require authorization'
+  kubectl describe pod api-5d9c-x2x4z | pullcheck explain -
+  pullcheck explain --jsonl < messages.jsonl > answers.jsonl";
+const CAUSES: &str = "\
+Examples:
+  pullcheck causes
+  pullcheck causes tag-not-found
+  pullcheck causes --output json";
+const COMPLETIONS: &str = "\
+Examples:
+  pullcheck completions bash > /etc/bash_completion.d/pullcheck
+  pullcheck completions zsh > \"${fpath[1]}/_pullcheck\"";
+
 /// Names the cause of a failed container image pull, with evidence and a remedy.
 #[derive(Debug, Parser)]
-#[command(name = "pullcheck", version, after_help = AFTER, arg_required_else_help = true)]
+#[command(
+    name = "pullcheck",
+    version,
+    after_help = AFTER,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Command,
     /// How to print the answer.
-    #[arg(long, short = 'o', global = true, value_enum, default_value_t = Output::Text)]
+    #[arg(
+        long,
+        short = 'o',
+        global = true,
+        env = "PULLCHECK_OUTPUT",
+        value_enum,
+        default_value_t = Output::Text
+    )]
     pub(super) output: Output,
     /// When to use colour; NO_COLOR and a pipe switch `auto` off.
-    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    #[arg(
+        long,
+        global = true,
+        env = "PULLCHECK_COLOR",
+        value_enum,
+        default_value_t = Color::Auto
+    )]
     pub(super) color: Color,
     /// No progress on standard error.
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
     pub(super) quiet: bool,
+    /// What each place saw in full, also where it is the same as elsewhere.
+    #[arg(long, short, global = true)]
+    pub(super) verbose: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -49,6 +102,12 @@ pub(super) enum Output {
     Text,
     /// For programs; the field `schema` names the form.
     Json,
+    /// For CI servers: a case an image, blocked as failure, undetermined as error.
+    Junit,
+    /// One page for a browser, without network.
+    Html,
+    /// Annotations of a GitHub workflow, and the text for its log.
+    Github,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -61,8 +120,10 @@ pub(super) enum Color {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Check the images of a pod that does not start.
+    #[command(after_help = POD)]
     Pod(ClusterTarget),
     /// Check the pods of a Deployment.
+    #[command(after_help = WORKLOAD)]
     Deployment(ClusterTarget),
     /// Check the pods of a ReplicaSet.
     Replicaset(ClusterTarget),
@@ -81,13 +142,34 @@ pub(super) enum Command {
     /// Check every image of manifests before they are deployed, with the credentials they will have.
     Manifests(ManifestsTarget),
     /// Check whether an image can be pulled from here, without a cluster.
+    #[command(after_help = IMAGE)]
     Image(ImageTarget),
     /// Measure how many probes a second a registry of your own and this client are good for.
     Bench(super::bench::BenchTarget),
     /// Say what a message of a kubelet or a runtime tells, on its own.
+    #[command(after_help = EXPLAIN)]
     Explain(Explain),
     /// List the causes, or describe one.
+    #[command(after_help = CAUSES)]
     Causes(Causes),
+    /// Write completions for a shell to standard output.
+    #[command(after_help = COMPLETIONS)]
+    Completions {
+        /// For which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write one manual page a command into a folder.
+    #[command(hide = true)]
+    Man {
+        /// The folder; it is made.
+        folder: PathBuf,
+    },
+    /// Write the pages that are generated from the code into a folder.
+    #[command(hide = true)]
+    Docs {
+        /// The folder; it is made.
+        folder: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -95,7 +177,7 @@ pub(super) struct ClusterTarget {
     /// Its name.
     pub(super) name: String,
     /// The namespace; without it that of the context.
-    #[arg(long, short)]
+    #[arg(long, short, env = "PULLCHECK_NAMESPACE")]
     pub(super) namespace: Option<String>,
     #[command(flatten)]
     pub(super) wide: WideTarget,
@@ -108,7 +190,7 @@ pub(super) struct WideTarget {
     #[arg(long, value_name = "FILE")]
     pub(super) kubeconfig: Option<PathBuf>,
     /// The context of the kubeconfig.
-    #[arg(long)]
+    #[arg(long, env = "PULLCHECK_CONTEXT")]
     pub(super) context: Option<String>,
     /// Judge by what the cluster says alone; send nothing to a registry.
     #[arg(long)]
@@ -187,7 +269,7 @@ pub(super) struct ImageTarget {
     #[arg(long, requires = "username")]
     pub(super) password_stdin: bool,
     /// The platform that a node would choose: OS/ARCH[/VARIANT]; without it that of this machine.
-    #[arg(long, value_name = "OS/ARCH")]
+    #[arg(long, env = "PULLCHECK_PLATFORM", value_name = "OS/ARCH")]
     pub(super) platform: Option<String>,
     #[command(flatten)]
     pub(super) credentials: Credentials,
@@ -213,19 +295,24 @@ pub(super) struct AzureAccess {
 #[derive(Debug, Args)]
 pub(super) struct Network {
     /// Certificates (PEM) of authorities to trust besides the platform's.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "PULLCHECK_CA", value_name = "FILE")]
     pub(super) ca: Option<PathBuf>,
     /// The DNS server to ask, ADDRESS[:PORT]; without it the system's.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, env = "PULLCHECK_DNS", value_name = "ADDRESS")]
     pub(super) dns: Option<String>,
     /// The mirrors of containerd: its folder `certs.d`, as a node has it in /etc/containerd.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, env = "PULLCHECK_HOSTS_DIR", value_name = "DIR")]
     pub(super) hosts_dir: Option<PathBuf>,
     /// The mirrors of CRI-O and podman: their `registries.conf`.
-    #[arg(long, value_name = "FILE", conflicts_with = "hosts_dir")]
+    #[arg(
+        long,
+        env = "PULLCHECK_REGISTRIES_CONF",
+        value_name = "FILE",
+        conflicts_with = "hosts_dir"
+    )]
     pub(super) registries_conf: Option<PathBuf>,
     /// Speak plain HTTP with the registry; without it only with localhost, as containerd does.
-    #[arg(long)]
+    #[arg(long, env = "PULLCHECK_PLAIN_HTTP", value_parser = clap::builder::FalseyValueParser::new())]
     pub(super) plain_http: bool,
     #[command(flatten)]
     pub(super) probing: Probing,

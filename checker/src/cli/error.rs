@@ -93,6 +93,12 @@ pub(super) enum CliError {
         #[help]
         help: String,
     },
+    #[error("only reports can be written as junit, html or github")]
+    #[diagnostic(
+        code(pullcheck::output),
+        help("use --output text or --output json here")
+    )]
+    Form,
     #[error("the lines cannot be read or written")]
     #[diagnostic(code(pullcheck::jsonl))]
     Lines { source: io::Error },

@@ -6,6 +6,7 @@
 mod args;
 mod bench;
 mod credentials;
+mod docs;
 mod error;
 mod print;
 mod probing;
@@ -83,18 +84,36 @@ fn run(arguments: Vec<OsString>) -> u8 {
 }
 
 fn dispatch(cli: &Cli) -> Result<u8, CliError> {
+    let for_reports = matches!(cli.output, Output::Junit | Output::Html | Output::Github);
     match &cli.command {
+        Command::Explain(_) | Command::Causes(_) if for_reports => Err(CliError::Form),
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "pullcheck", &mut text);
+            emit(&String::from_utf8_lossy(&text))?;
+            Ok(exit::PULLABLE)
+        }
+        Command::Man { folder } => {
+            docs::manual(folder, Cli::command()).map_err(|source| CliError::File {
+                path: folder.clone(),
+                source,
+            })?;
+            Ok(exit::PULLABLE)
+        }
+        Command::Docs { folder } => {
+            docs::write(folder, &Cli::command()).map_err(|source| CliError::File {
+                path: folder.clone(),
+                source,
+            })?;
+            Ok(exit::PULLABLE)
+        }
         Command::Explain(given) if given.jsonl => print::explain_lines(),
         Command::Explain(given) => {
             let message = match given.message.as_deref() {
                 Some("-") | None => read_stdin()?,
                 Some(message) => message.to_owned(),
             };
-            emit(&print::explanation(
-                &message,
-                cli.output,
-                style(cli.color).width,
-            ))?;
+            emit(&print::explanation(&message, cli.output, style(cli).width))?;
             Ok(exit::PULLABLE)
         }
         Command::Bench(target) => bench::run(target, cli.output),
@@ -115,8 +134,11 @@ fn dispatch(cli: &Cli) -> Result<u8, CliError> {
         | Command::Image(_) => {
             let report = look(cli)?;
             let page = match cli.output {
-                Output::Text => report::text(&report, &style(cli.color)),
+                Output::Text => report::text(&report, &style(cli)),
                 Output::Json => pretty(&report::json(&report)),
+                Output::Junit => report::junit(&report),
+                Output::Html => report::html(&report),
+                Output::Github => report::github(&report),
             };
             emit(&page)?;
             Ok(match report.verdict() {
@@ -182,9 +204,12 @@ async fn checked(cli: &Cli, watch: Watch) -> Result<Report, CliError> {
                 request::manifests(target).await?;
             return Ok(preflight(&world, &subject, &manifests, &platforms, &settings).await);
         }
-        Command::Explain(_) | Command::Causes(_) | Command::Bench(_) => {
-            return Err(CliError::Interrupted);
-        }
+        Command::Explain(_)
+        | Command::Causes(_)
+        | Command::Bench(_)
+        | Command::Completions { .. }
+        | Command::Man { .. }
+        | Command::Docs { .. } => return Err(CliError::Interrupted),
     };
     let followed = match &cli.command {
         Command::Cluster(target) => Some(target),
@@ -223,10 +248,10 @@ fn workload(kind: WorkloadKind) -> impl FnOnce(String, String) -> Request {
     }
 }
 
-fn style(color: Color) -> Style {
+fn style(cli: &Cli) -> Style {
     let terminal = std::io::stdout().is_terminal();
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let colour = match color {
+    let colour = match cli.color {
         Color::Always => true,
         Color::Never => false,
         Color::Auto => terminal && !unwanted,
@@ -235,7 +260,11 @@ fn style(color: Color) -> Style {
         .ok()
         .and_then(|text| text.parse().ok());
     let width = columns.filter(|_| terminal).unwrap_or(100).clamp(40, 140);
-    Style { width, colour }
+    Style {
+        width,
+        colour,
+        verbose: cli.verbose,
+    }
 }
 
 /// The largest message that is read from standard input.

@@ -65,8 +65,8 @@ pub(super) fn causes(id: Option<&str>, output: Output) -> Result<String, CliErro
         ),
     })?;
     Ok(match output {
-        Output::Text => described(cause),
         Output::Json => pretty(&as_json(cause)),
+        _ => described(cause),
     })
 }
 

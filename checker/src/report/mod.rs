@@ -1,14 +1,21 @@
 //! Room: the report. One model, several renderings; it computes nothing and asks nobody.
 //!
 //! In: answers, one an image, with verdict, evidence, remedies and receipt. Out: text made for a
-//! terminal at three in the morning, or JSON in the form `pullcheck.report/1`. The same report
+//! terminal at three in the morning, JSON in the form `pullcheck.report/1`, JUnit for CI, one HTML
+//! page, or annotations of a GitHub workflow. The same report
 //! renders to the same bytes.
 
 mod facts;
+mod github;
+mod html;
 mod json;
+mod junit;
 mod problem;
+mod schema;
 mod text;
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;
 
@@ -21,8 +28,12 @@ use crate::evidence::Evidence;
 use crate::stage::Stage;
 use crate::verdict::{Judgement, Outlook, Receipt, Remedy, Told, Verdict};
 
+pub use github::github;
+pub use html::html;
 pub use json::json;
+pub use junit::junit;
 pub use problem::{Extent, Problem};
+pub use schema::{explain_schema, report_schema};
 pub use text::text;
 
 /// What the checker found out.
@@ -166,6 +177,8 @@ pub struct Style {
     pub width: usize,
     /// Whether to colour; every colour has a word beside it.
     pub colour: bool,
+    /// Whether each place tells everything, also where it saw the same as another.
+    pub verbose: bool,
 }
 
 impl Default for Style {
@@ -173,6 +186,7 @@ impl Default for Style {
         Self {
             width: 100,
             colour: false,
+            verbose: false,
         }
     }
 }

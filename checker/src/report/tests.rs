@@ -8,7 +8,7 @@ use crate::evidence::Evidence;
 use crate::stage::Stage;
 use crate::verdict::{Judgement, Receipt, Remedy, Settle, Verdict};
 
-fn report(verdict: Verdict) -> Report {
+pub(super) fn report(verdict: Verdict) -> Report {
     let judgement = Judgement {
         verdict,
         because: "because of \u{1b}[31mthis\u{7}".into(),
@@ -92,6 +92,7 @@ fn the_answer_comes_first_with_or_without_colour() {
         let plain = text(
             &report,
             &Style {
+                verbose: false,
                 width: 80,
                 colour: false,
             },
@@ -104,6 +105,7 @@ fn the_answer_comes_first_with_or_without_colour() {
         let coloured = text(
             &report,
             &Style {
+                verbose: false,
                 width: 80,
                 colour: true,
             },
@@ -121,6 +123,7 @@ fn prose_is_folded_and_commands_are_not() {
     let page = text(
         &report(Verdict::Pullable),
         &Style {
+            verbose: false,
             width: 60,
             colour: false,
         },

@@ -70,6 +70,16 @@ pub fn text(report: &Report, style: &Style) -> String {
     page.out
 }
 
+/// One answer as text, without what could not be read.
+pub(super) fn answer_text(answer: &Answer, style: &Style) -> String {
+    let mut page = Page {
+        out: String::new(),
+        style: *style,
+    };
+    one(&mut page, answer);
+    page.out
+}
+
 fn one(page: &mut Page, answer: &Answer) {
     let judgement = &answer.judgement;
     verdict(page, answer, judgement);
@@ -296,7 +306,7 @@ fn evidence(page: &mut Page, answer: &Answer) {
         };
         let found = lines(&answer.evidence, vantage);
         // Beside the vantage that decides, only what differs is worth the room.
-        if Some(vantage) != deciding {
+        if Some(vantage) != deciding && !page.style.verbose {
             let alike = found
                 .iter()
                 .map(|one| without_correlation(&one.words))

@@ -99,6 +99,9 @@ async fn faults(row: &Row) -> Vec<String> {
         }
         _ => must(false, "another kind of verdict", &broken),
     }
+    for fault in forms(&broken) {
+        must(false, &fault, &broken);
+    }
     let answer = broken.answers.first();
     let because = answer.is_some_and(|answer| !answer.judgement.because.is_empty());
     must(because, "no reason", &broken);
@@ -107,6 +110,35 @@ async fn faults(row: &Row) -> Vec<String> {
         "the same world without the failure is not pullable",
         &healthy,
     );
+    faults
+}
+
+/// Every form of the report holds to its own rules, whatever was found.
+fn forms(report: &Report) -> Vec<String> {
+    let mut faults = Vec::new();
+    let json = report::json(report);
+    let schema = jsonschema::validator_for(&report::report_schema()).expect("a schema");
+    faults.extend(
+        schema
+            .iter_errors(&json)
+            .map(|error| format!("JSON at {}: {error}", error.instance_path)),
+    );
+    match junit_parser::from_reader(report::junit(report).as_bytes()) {
+        Ok(read) if read.failures + read.errors == 1 => {}
+        Ok(read) => faults.push(format!("JUnit: {} failures", read.failures)),
+        Err(error) => faults.push(format!("JUnit: {error}")),
+    }
+    let page = report::github(report);
+    if !page.starts_with("::error title=blocked")
+        && !page.starts_with("::warning title=undetermined")
+    {
+        faults.push(format!("the annotation is {:?}", page.lines().next()));
+    }
+    let html = report::html(report);
+    let kind = report.verdict().kind();
+    if !html.contains(&format!("<h1><span class=\"verdict {kind}\">")) {
+        faults.push("the page does not begin with the answer".into());
+    }
     faults
 }
 

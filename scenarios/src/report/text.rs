@@ -173,6 +173,7 @@ impl Page {
         let Some(report) = &play.report else { return };
         let colour = self.paint == Paint::Colour;
         let style = pullcheck::report::Style {
+            verbose: false,
             width: self.width.saturating_sub(4),
             colour,
         };

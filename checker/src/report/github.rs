@@ -1,0 +1,73 @@
+//! Annotations of a GitHub workflow: one line an image, then the text for the log.
+//!
+//! A workflow reads commands out of what a step prints, so nothing from outside may begin one: what stands
+//! in an annotation is escaped, and the text is fenced by `::stop-commands::` with a word that it does not hold.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Report, Style, text};
+use crate::verdict::Verdict;
+
+/// The report for a step of a workflow.
+pub fn github(report: &Report) -> String {
+    let mut page = String::new();
+    for answer in &report.answers {
+        let judgement = &answer.judgement;
+        let (level, title) = match &judgement.verdict {
+            Verdict::Pullable => ("notice", "pullable".to_owned()),
+            Verdict::Blocked { at, cause } => ("error", format!("blocked: {cause} (at {at})")),
+            Verdict::Undetermined { at, candidates, .. } => {
+                let ids: Vec<&str> = candidates.iter().take(4).map(|one| one.id()).collect();
+                let list = if ids.is_empty() {
+                    "no cause fits".into()
+                } else {
+                    ids.join(", ")
+                };
+                ("warning", format!("undetermined (at {at}): {list}"))
+            }
+        };
+        let todo = answer.remedies.first().map_or_else(String::new, |remedy| {
+            let commands = remedy.commands.join("\n");
+            format!("\n{}\n{commands}", remedy.title)
+        });
+        let body = format!("{}: {}{todo}", answer.image, judgement.because);
+        page.push_str(&command(level, &title, &body));
+    }
+    if report.answers.is_empty() {
+        page.push_str(&command(
+            "warning",
+            "undetermined",
+            &format!("{}: there is nothing to check", report.subject),
+        ));
+    }
+    let text = text(report, &Style::default());
+    let fence = fence(&text);
+    let _ = write!(page, "::stop-commands::{fence}\n{text}::{fence}::\n");
+    page
+}
+
+fn command(level: &str, title: &str, body: &str) -> String {
+    format!("::{level} title={}::{}\n", property(title), data(body))
+}
+
+/// As the runner's own toolkit escapes the text of a command.
+fn data(text: &str) -> String {
+    text.replace('%', "%25")
+        .replace('\r', "%0D")
+        .replace('\n', "%0A")
+}
+
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+/// A word that follows from the text, so that the text cannot hold it on purpose.
+fn fence(text: &str) -> String {
+    let mut fence = String::from("pullcheck-");
+    for byte in Sha256::digest(text.as_bytes()).iter().take(12) {
+        let _ = write!(fence, "{byte:02x}");
+    }
+    fence
+}

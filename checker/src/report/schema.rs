@@ -1,0 +1,149 @@
+//! The JSON Schemas of what pullcheck writes, with its closed lists out of the code.
+//!
+//! A report only grows within its version, so members that are not named here are allowed everywhere.
+
+use serde_json::{Value, json};
+
+use crate::cause::Cause;
+use crate::clue::Clue;
+use crate::stage::Stage;
+
+const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
+
+/// The schema of `pullcheck.report/1`.
+pub fn report_schema() -> Value {
+    json!({
+        "$schema": DRAFT,
+        "title": "pullcheck.report/1",
+        "description": "What `pullcheck --output json` writes. Members are added within the version, never changed or removed.",
+        "type": "object",
+        "required": ["schema", "subject", "at", "verdict", "cause", "stage", "answers", "gaps"],
+        "properties": {
+            "schema": { "const": "pullcheck.report/1" },
+            "subject": { "type": "string", "description": "What was asked for, in words." },
+            "at": { "type": "string", "format": "date-time" },
+            "verdict": { "$ref": "#/$defs/verdict" },
+            "cause": { "$ref": "#/$defs/maybeCause" },
+            "stage": { "$ref": "#/$defs/maybeStage" },
+            "answers": { "type": "array", "items": { "$ref": "#/$defs/answer" } },
+            "gaps": { "type": "array", "items": {
+                "type": "object",
+                "required": ["what", "ask"],
+                "properties": { "what": { "type": "string" }, "ask": { "type": ["string", "null"] } }
+            } }
+        },
+        "$defs": {
+            "verdict": { "enum": ["pullable", "blocked", "undetermined"] },
+            "cause": { "enum": causes() },
+            "stage": { "enum": stages() },
+            "clue": { "enum": clues() },
+            "maybeCause": { "anyOf": [{ "$ref": "#/$defs/cause" }, { "type": "null" }] },
+            "maybeStage": { "anyOf": [{ "$ref": "#/$defs/stage" }, { "type": "null" }] },
+            "vantage": { "type": "string", "pattern": "^(workstation|node/.+)$" },
+            "text": { "type": ["string", "null"] },
+            "answer": answer(),
+            "fact": {
+                "type": "object",
+                "required": ["stage", "vantage", "at", "took_ms", "seen"],
+                "properties": {
+                    "stage": { "$ref": "#/$defs/stage" },
+                    "vantage": { "$ref": "#/$defs/vantage" },
+                    "endpoint": { "type": "object", "required": ["role", "authority"] },
+                    "identity": { "type": "object", "required": ["as"] },
+                    "at": { "type": "string", "format": "date-time" },
+                    "took_ms": { "type": "number", "minimum": 0 },
+                    "seen": { "type": "string" }
+                }
+            }
+        }
+    })
+}
+
+fn answer() -> Value {
+    json!({
+        "type": "object",
+        "required": ["image", "verdict", "cause", "stage", "candidates", "would_settle", "because", "vantage", "notes",
+            "ruled_out", "remedies", "waiting", "running", "told", "evidence", "azure", "proved", "not_proved"],
+        "properties": {
+            "image": { "type": "string" },
+            "verdict": { "$ref": "#/$defs/verdict" },
+            "cause": { "$ref": "#/$defs/maybeCause" },
+            "stage": { "$ref": "#/$defs/maybeStage" },
+            "candidates": { "type": "array", "items": { "$ref": "#/$defs/cause" } },
+            "would_settle": { "type": "array", "items": {
+                "type": "object", "required": ["what", "command"],
+                "properties": { "what": { "type": "string" }, "command": { "$ref": "#/$defs/text" } }
+            } },
+            "because": { "type": "string" },
+            "vantage": { "anyOf": [{ "$ref": "#/$defs/vantage" }, { "type": "null" }] },
+            "notes": { "type": "array", "items": { "type": "string" } },
+            "ruled_out": { "type": "array", "items": {
+                "type": "object", "required": ["cause", "because"],
+                "properties": { "cause": { "$ref": "#/$defs/cause" }, "because": { "type": "string" } }
+            } },
+            "remedies": { "type": "array", "items": {
+                "type": "object", "required": ["title", "commands", "note"],
+                "properties": {
+                    "title": { "type": "string" },
+                    "commands": { "type": "array", "items": { "type": "string" } },
+                    "note": { "$ref": "#/$defs/text" }
+                }
+            } },
+            "waiting": { "type": "array", "items": {
+                "type": "object", "required": ["namespace", "pod", "container", "node", "reason"],
+                "properties": {
+                    "attempts_at_least": { "type": ["integer", "null"] },
+                    "next_attempt_within_s": { "type": ["integer", "null"] }
+                }
+            } },
+            "running": { "type": "integer", "minimum": 0 },
+            "told": { "type": "array", "items": {
+                "type": "object", "required": ["node", "clue", "certain", "stage", "causes", "text", "count"],
+                "properties": {
+                    "clue": { "$ref": "#/$defs/clue" },
+                    "certain": { "type": "boolean" },
+                    "stage": { "$ref": "#/$defs/stage" },
+                    "causes": { "type": "array", "items": { "$ref": "#/$defs/cause" } },
+                    "text": { "type": "string" }
+                }
+            } },
+            "evidence": { "type": "array", "items": { "$ref": "#/$defs/fact" } },
+            "azure": { "type": ["object", "null"] },
+            "proved": { "type": "array", "items": { "type": "string" } },
+            "not_proved": { "type": "array", "items": { "type": "string" } }
+        }
+    })
+}
+
+/// The schema of one line that `pullcheck explain --jsonl` writes.
+pub fn explain_schema() -> Value {
+    json!({
+        "$schema": DRAFT,
+        "title": "pullcheck explain --jsonl",
+        "description": "One line out: the object that came in, with these members added.",
+        "type": "object",
+        "required": ["message", "clue", "also", "certain", "stage", "layers", "causes"],
+        "properties": {
+            "message": { "type": "string" },
+            "clue": { "$ref": "#/$defs/clue" },
+            "also": { "type": "array", "items": { "$ref": "#/$defs/clue" } },
+            "certain": { "type": "boolean" },
+            "stage": { "enum": stages() },
+            "layers": { "type": "array", "items": { "type": "object" } },
+            "causes": { "type": "array", "items": { "enum": causes() } }
+        },
+        "$defs": { "clue": { "enum": clues() } }
+    })
+}
+
+fn causes() -> Vec<&'static str> {
+    Cause::ALL.iter().map(|cause| cause.id()).collect()
+}
+
+fn clues() -> Vec<&'static str> {
+    Clue::ALL.iter().map(|clue| clue.id()).collect()
+}
+
+fn stages() -> Vec<&'static str> {
+    Stage::ALL.iter().map(|stage| stage.id()).collect()
+}
