@@ -3,6 +3,7 @@
 mod az;
 mod bench;
 mod cluster;
+mod dist;
 mod image;
 #[cfg(unix)]
 mod kind;
@@ -45,6 +46,8 @@ enum Task {
     /// Comparisons with other people's programs, side by side
     #[command(subcommand)]
     Bench(bench::Arguments),
+    /// Completions, manual pages and the krew manifest, for a package
+    Dist(dist::Arguments),
     /// Builds the container image of fake-registry
     Image(image::Arguments),
     #[cfg(unix)]
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Task::Az(arguments) => az::run(&arguments),
         Task::Pullcheck { words } => pullcheck::cli::main_of(words),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Dist(arguments) => dist::run(&arguments),
         Task::Image(arguments) => image::run(&arguments),
         #[cfg(unix)]
         Task::Kind(command) => kind::run(&command),

@@ -1,4 +1,5 @@
-//! Annotations of a GitHub workflow: one line an image, then the text for the log.
+//! Annotations of a GitHub workflow: one line an image, one for what they have in common, then
+//! the text for the log.
 //!
 //! A workflow reads commands out of what a step prints, so nothing from outside may begin one: what stands
 //! in an annotation is escaped, and the text is fenced by `::stop-commands::` with a word that it does not hold.
@@ -7,7 +8,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Report, Style, text};
+use super::{Problem, Report, Style, text};
 use crate::verdict::Verdict;
 
 /// The report for a step of a workflow.
@@ -32,15 +33,29 @@ pub fn github(report: &Report) -> String {
             let commands = remedy.commands.join("\n");
             format!("\n{}\n{commands}", remedy.title)
         });
-        let body = format!("{}: {}{todo}", answer.image, judgement.because);
+        let outlook = answer
+            .outlook
+            .as_ref()
+            .map_or_else(String::new, |outlook| format!("\n{}", outlook.words));
+        let body = format!("{}: {}{outlook}{todo}", answer.image, judgement.because);
         page.push_str(&command(level, &title, &body));
     }
     if report.answers.is_empty() {
-        page.push_str(&command(
-            "warning",
-            "undetermined",
-            &format!("{}: there is nothing to check", report.subject),
-        ));
+        let kind = report.verdict().kind();
+        let level = if *report.verdict() == Verdict::Pullable {
+            "notice"
+        } else {
+            "warning"
+        };
+        let words = format!("{}: {}", report.subject, report.no_answer());
+        page.push_str(&command(level, kind, &words));
+    }
+    if report.answers.len() > 1 {
+        let mut lines: Vec<String> = report.problems.iter().map(Problem::line).collect();
+        lines.extend(report.summary.clone());
+        if !lines.is_empty() {
+            page.push_str(&command("notice", &report.subject, &lines.join("\n")));
+        }
     }
     let text = text(report, &Style::default());
     let fence = fence(&text);

@@ -2,10 +2,12 @@
 //! broken by it.
 
 use super::tests::report;
-use super::{Style, github, html, junit, text};
+use super::{
+    CredentialSeen, Extent, Problem, Style, github, html, json, junit, report_schema, text,
+};
 use crate::cause::Cause;
 use crate::stage::Stage;
-use crate::verdict::{RuledOut, Verdict};
+use crate::verdict::{Act, Outlook, RuledOut, Verdict};
 
 const HOSTILE: [&str; 6] = [
     "<script>alert(1)</script>",
@@ -34,6 +36,19 @@ fn hostile(words: &str) -> super::Report {
         for waiting in &mut answer.waiting {
             waiting.pod = words.into();
         }
+        answer.credentials = vec![CredentialSeen {
+            source: words.into(),
+            key: Some(words.into()),
+            state: words.into(),
+            issuer: Some(words.into()),
+            ..CredentialSeen::default()
+        }];
+        answer.outlook = Some(Outlook {
+            act: Act::Mend,
+            next: None,
+            words: words.into(),
+            command: Some(words.into()),
+        });
         for remedy in &mut answer.remedies {
             remedy.commands = vec![words.into()];
         }
@@ -94,4 +109,87 @@ fn a_terminal_gets_no_control_characters() {
             "{words:?}"
         );
     }
+}
+
+/// Two images with one problem in common, and the words in that too.
+fn many(words: &str) -> super::Report {
+    let mut report = hostile(words);
+    report.answers.extend(report.answers.clone());
+    report.summary = Some(words.into());
+    report.problems = vec![Problem {
+        verdict: "blocked",
+        cause: None,
+        candidates: vec![Cause::FirewallDrop],
+        stage: Some(Stage::Dns),
+        extent: Extent::Node { node: words.into() },
+        images: vec![words.into(), words.into()],
+        nodes: vec![words.into()],
+        namespaces: vec![words.into()],
+        waiting: 2,
+    }];
+    report
+}
+
+#[test]
+fn what_many_images_have_in_common_is_in_every_form() {
+    let report = many("pool-7");
+    let page = html(&report);
+    for words in [
+        "perhaps firewall-drop: node pool-7, 2 images, 2 containers",
+        "Wait or act",
+        "Credentials in the kubelet's order",
+        "issuer pool-7",
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    let workflow = github(&report);
+    let lines: Vec<&str> = workflow.lines().take(3).collect();
+    let common = "::notice title=pool-7::perhaps firewall-drop: node pool-7, 2 images, 2 containers%0Apool-7";
+    assert_eq!(lines.last(), Some(&common));
+    assert!(lines[0].contains("pool-7: pool-7%0Apool-7"), "{lines:?}");
+    let validator = jsonschema::validator_for(&report_schema()).expect("a schema");
+    let mut value = json(&report);
+    assert!(validator.is_valid(&value), "{value:#}");
+    for at in [
+        "/problems/0/extent/of",
+        "/answers/0/outlook/act",
+        "/answers/0/credentials/0/turn",
+    ] {
+        let place = value.pointer_mut(at).expect(at);
+        let kept = std::mem::replace(place, "else".into());
+        assert!(
+            !validator.is_valid(&value),
+            "the schema lets {at} be anything"
+        );
+        *value.pointer_mut(at).expect(at) = kept;
+    }
+}
+
+#[test]
+fn hostile_words_in_common_problems_break_nothing() {
+    for words in HOSTILE {
+        let report = many(words);
+        let page = html(&report);
+        assert!(
+            !page.contains("<script") && !page.contains("<img"),
+            "{page}"
+        );
+        let workflow = github(&report);
+        let fence = workflow
+            .lines()
+            .position(|line| line.starts_with("::stop-commands::"));
+        assert_eq!(fence, Some(3), "{workflow}");
+    }
+}
+
+/// A namespace in which nobody waits is no failure of a pipeline.
+#[test]
+fn nothing_that_waits_is_pullable_in_every_form() {
+    let mut report = report(Verdict::Pullable);
+    report.answers.clear();
+    report.nothing = Verdict::Pullable;
+    assert!(github(&report).starts_with("::notice title=pullable::"));
+    let read = junit_parser::from_reader(junit(&report).as_bytes()).expect("XML");
+    assert_eq!((read.tests, read.failures, read.errors), (1, 0, 0));
+    assert!(html(&report).contains("No pod waits for an image."));
 }

@@ -24,6 +24,7 @@ ol.time li::before{content:'';position:absolute;left:-1.53rem;top:.55rem;width:.
 ol.time li.ok::before{background:var(--ok)}ol.time li.fail::before{background:var(--bad)}\
 .stage{font-weight:600;display:inline-block;min-width:5.5rem}.took{color:var(--dim);font-variant-numeric:tabular-nums}\
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem .8rem}dt{font-weight:600}dd{margin:0}\
+table{border-collapse:collapse;display:block;overflow-x:auto}th,td{text-align:left;vertical-align:top;padding:.2rem .8rem .2rem 0;border-bottom:1px solid var(--line)}\
 footer{margin-top:2rem;color:var(--dim)}@media(max-width:34rem){dl{display:block}dd{margin:0 0 .4rem}}\
 @media print{article{break-inside:avoid}}";
 
@@ -44,8 +45,9 @@ pub fn html(report: &Report) -> String {
             body {
                 @if report.answers.is_empty() {
                     h1 { span class={ "verdict " (kind) } { (kind) } ": " (report.subject) }
-                    p { "There is nothing to check." }
+                    p { (report.no_answer()) }
                 }
+                (overview(report))
                 @for one in &report.answers { (answer(one)) }
                 @if !report.gaps.is_empty() {
                     h2 { "Could not be read" }
@@ -58,6 +60,20 @@ pub fn html(report: &Report) -> String {
         }
     };
     page.into_string()
+}
+
+/// Many answers as few problems, and how much was looked at.
+fn overview(report: &Report) -> Markup {
+    let many = report.answers.len() > 1 && !report.problems.is_empty();
+    html! {
+        @if many {
+            h2 { (report.subject) }
+            ul { @for problem in &report.problems {
+                li { span class={ "verdict " (problem.verdict) } { (problem.verdict) } " " (problem.line()) }
+            } }
+        }
+        @if let Some(summary) = &report.summary { p { (summary) } }
+    }
 }
 
 fn answer(one: &Answer) -> Markup {
@@ -81,6 +97,8 @@ fn answer(one: &Answer) -> Markup {
             }
             (settle(&judgement.verdict))
             (pods(one))
+            (outlook(one))
+            (credentials(one))
             @for vantage in one.evidence.vantages() { (timeline(one, vantage)) }
             @if !judgement.ruled_out.is_empty() {
                 h2 { "Ruled out" }
@@ -144,6 +162,36 @@ fn pods(one: &Answer) -> Markup {
             @for told in &one.told {
                 p { (told.node.as_deref().unwrap_or("no node")) ": " strong { (told.clue.id()) } }
                 pre { (told.text) }
+            }
+        }
+    }
+}
+
+fn outlook(one: &Answer) -> Markup {
+    html! {
+        @if let Some(outlook) = &one.outlook {
+            h2 { "Wait or act" }
+            p { (outlook.words) }
+            @if let Some(command) = &outlook.command { pre { code { (command) } } }
+        }
+    }
+}
+
+/// Every credential in the kubelet's order, those that it does not try last.
+fn credentials(one: &Answer) -> Markup {
+    html! {
+        @if !one.credentials.is_empty() {
+            h2 { "Credentials in the kubelet's order" }
+            table {
+                tr { th { "turn" } th { "source" } th { "state" } th { "token" } }
+                @for seen in &one.credentials {
+                    tr {
+                        td { @if let Some(turn) = seen.turn { (turn) } @else { "-" } }
+                        td { (seen.source) @if let Some(key) = &seen.key { ", key " code { (key) } } }
+                        td { (seen.state) }
+                        td { @for claim in seen.claims() { div { (claim) } } }
+                    }
+                }
             }
         }
     }

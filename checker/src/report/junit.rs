@@ -13,10 +13,15 @@ pub fn junit(report: &Report) -> String {
         suite.add_test_case(case(answer));
     }
     if report.answers.is_empty() {
-        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-        status.set_message("there is nothing to check");
-        let lines: Vec<&str> = report.gaps.iter().map(|gap| gap.what.as_str()).collect();
-        status.set_description(lines.join("\n"));
+        let status = if *report.verdict() == Verdict::Pullable {
+            TestCaseStatus::success()
+        } else {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+            status.set_message(report.no_answer());
+            let lines: Vec<&str> = report.gaps.iter().map(|gap| gap.what.as_str()).collect();
+            status.set_description(lines.join("\n"));
+            status
+        };
         suite.add_test_case(TestCase::new(report.subject.clone(), status));
     }
     let mut xml = Xml::new("pullcheck");

@@ -133,6 +133,21 @@ pub struct CredentialSeen {
     pub expired: bool,
 }
 
+impl CredentialSeen {
+    /// What a token tells of itself, in words, each with a name.
+    fn claims(&self) -> impl Iterator<Item = String> {
+        let end = if self.expired { "expired" } else { "expires" };
+        [
+            ("issuer", &self.issuer),
+            ("audience", &self.audience),
+            ("tenant", &self.tenant),
+            (end, &self.expires),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| value.as_ref().map(|value| format!("{name} {value}")))
+    }
+}
+
 impl Report {
     /// A report without answers.
     pub(crate) const fn empty(subject: String, at: Timestamp, nothing: Verdict) -> Self {
@@ -152,6 +167,15 @@ impl Report {
         self.answers
             .first()
             .map_or(&self.nothing, |answer| &answer.judgement.verdict)
+    }
+
+    /// What is said where there is no answer.
+    pub(crate) fn no_answer(&self) -> &'static str {
+        if self.nothing == Verdict::Pullable {
+            "No pod waits for an image."
+        } else {
+            "There is nothing to check."
+        }
     }
 
     /// The cause, when it is proven.

@@ -17,7 +17,7 @@ pub fn report_schema() -> Value {
         "title": "pullcheck.report/1",
         "description": "What `pullcheck --output json` writes. Members are added within the version, never changed or removed.",
         "type": "object",
-        "required": ["schema", "subject", "at", "verdict", "cause", "stage", "answers", "gaps"],
+        "required": ["schema", "subject", "at", "verdict", "cause", "stage", "answers", "problems", "summary", "gaps"],
         "properties": {
             "schema": { "const": "pullcheck.report/1" },
             "subject": { "type": "string", "description": "What was asked for, in words." },
@@ -26,6 +26,8 @@ pub fn report_schema() -> Value {
             "cause": { "$ref": "#/$defs/maybeCause" },
             "stage": { "$ref": "#/$defs/maybeStage" },
             "answers": { "type": "array", "items": { "$ref": "#/$defs/answer" } },
+            "problems": { "type": "array", "items": { "$ref": "#/$defs/problem" } },
+            "summary": { "$ref": "#/$defs/text", "description": "How much was looked at, where that is much." },
             "gaps": { "type": "array", "items": {
                 "type": "object",
                 "required": ["what", "ask"],
@@ -42,6 +44,9 @@ pub fn report_schema() -> Value {
             "vantage": { "type": "string", "pattern": "^(workstation|node/.+)$" },
             "text": { "type": ["string", "null"] },
             "answer": answer(),
+            "problem": problem(),
+            "outlook": outlook(),
+            "credential": credential(),
             "fact": {
                 "type": "object",
                 "required": ["stage", "vantage", "at", "took_ms", "seen"],
@@ -63,7 +68,8 @@ fn answer() -> Value {
     json!({
         "type": "object",
         "required": ["image", "verdict", "cause", "stage", "candidates", "would_settle", "because", "vantage", "notes",
-            "ruled_out", "remedies", "waiting", "running", "told", "evidence", "azure", "proved", "not_proved"],
+            "ruled_out", "remedies", "waiting", "running", "outlook", "credentials",
+            "told", "evidence", "azure", "proved", "not_proved"],
         "properties": {
             "image": { "type": "string" },
             "verdict": { "$ref": "#/$defs/verdict" },
@@ -97,6 +103,8 @@ fn answer() -> Value {
                 }
             } },
             "running": { "type": "integer", "minimum": 0 },
+            "outlook": { "anyOf": [{ "$ref": "#/$defs/outlook" }, { "type": "null" }] },
+            "credentials": { "type": "array", "items": { "$ref": "#/$defs/credential" } },
             "told": { "type": "array", "items": {
                 "type": "object", "required": ["node", "clue", "certain", "stage", "causes", "text", "count"],
                 "properties": {
@@ -111,6 +119,72 @@ fn answer() -> Value {
             "azure": { "type": ["object", "null"] },
             "proved": { "type": "array", "items": { "type": "string" } },
             "not_proved": { "type": "array", "items": { "type": "string" } }
+        }
+    })
+}
+
+fn problem() -> Value {
+    json!({
+        "description": "Answers with the same verdict that go back to one node, one image or one registry.",
+        "type": "object",
+        "required": ["verdict", "cause", "candidates", "stage", "extent", "images", "nodes", "namespaces", "waiting"],
+        "properties": {
+            "verdict": { "enum": ["blocked", "undetermined"] },
+            "cause": { "$ref": "#/$defs/maybeCause" },
+            "candidates": { "type": "array", "maxItems": 3, "items": { "$ref": "#/$defs/cause" } },
+            "stage": { "$ref": "#/$defs/maybeStage" },
+            "extent": { "oneOf": [
+                { "required": ["of", "node"], "properties": { "of": { "const": "node" }, "node": { "type": "string" } } },
+                { "required": ["of", "image"], "properties": { "of": { "const": "image" }, "image": { "type": "string" } } },
+                { "required": ["of", "host"], "properties": { "of": { "const": "registry" }, "host": { "type": "string" } } }
+            ] },
+            "images": { "type": "array", "items": { "type": "string" } },
+            "nodes": { "type": "array", "items": { "type": "string" } },
+            "namespaces": { "type": "array", "items": { "type": "string" } },
+            "waiting": { "type": "integer", "minimum": 0 }
+        }
+    })
+}
+
+fn outlook() -> Value {
+    json!({
+        "description": "Whether to wait or to act, where pods wait.",
+        "type": "object",
+        "required": ["act", "next", "words", "command"],
+        "properties": {
+            "act": { "enum": ["wait", "mend", "restart", "unclear"] },
+            "next": { "anyOf": [{ "type": "null" }, {
+                "type": "object",
+                "required": ["number_at_least", "number_at_most", "earliest_s", "latest_s", "exact"],
+                "properties": {
+                    "number_at_least": { "type": "integer" },
+                    "number_at_most": { "type": "integer" },
+                    "earliest_s": { "type": "integer" },
+                    "latest_s": { "type": "integer" },
+                    "exact": { "type": "boolean" }
+                }
+            }] },
+            "words": { "type": "string" },
+            "command": { "$ref": "#/$defs/text" }
+        }
+    })
+}
+
+fn credential() -> Value {
+    json!({
+        "description": "A credential that the kubelet would try, or why not; never its value.",
+        "type": "object",
+        "required": ["turn", "source", "key", "state", "issuer", "audience", "tenant", "expires", "expired"],
+        "properties": {
+            "turn": { "type": ["integer", "null"], "minimum": 1 },
+            "source": { "type": "string" },
+            "key": { "$ref": "#/$defs/text" },
+            "state": { "type": "string" },
+            "issuer": { "$ref": "#/$defs/text" },
+            "audience": { "$ref": "#/$defs/text" },
+            "tenant": { "$ref": "#/$defs/text" },
+            "expires": { "$ref": "#/$defs/text" },
+            "expired": { "type": "boolean" }
         }
     })
 }

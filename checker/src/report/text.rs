@@ -30,15 +30,7 @@ pub fn text(report: &Report, style: &Style) -> String {
     };
     if report.answers.is_empty() {
         page.headline(report.verdict().kind(), "", &report.subject);
-        let fine = *report.verdict() == Verdict::Pullable;
-        page.fold(
-            "",
-            if fine {
-                "No pod waits for an image."
-            } else {
-                "There is nothing to check."
-            },
-        );
+        page.fold("", report.no_answer());
     }
     let many = report.answers.len() > 1;
     if many && !report.problems.is_empty() {
@@ -257,18 +249,8 @@ fn credentials(page: &mut Page, answer: &Answer) {
             .map(|key| format!(", key {key}"))
             .unwrap_or_default();
         let mut words = format!("{}{key}: {}", one.source, one.state);
-        for (name, value) in [
-            ("issuer", &one.issuer),
-            ("audience", &one.audience),
-            ("tenant", &one.tenant),
-            (
-                if one.expired { "expired" } else { "expires" },
-                &one.expires,
-            ),
-        ] {
-            if let Some(value) = value {
-                let _ = write!(words, ", {name} {value}");
-            }
+        for claim in one.claims() {
+            let _ = write!(words, ", {claim}");
         }
         page.fold_after(&turn, &words);
     }
