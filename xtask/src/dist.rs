@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     });
     match write(&root, &folder) {
         Ok(count) => {
-            println!("{count} files in {}", folder.display());
+            let _ = writeln!(io::stdout(), "{count} files in {}", folder.display());
             ExitCode::SUCCESS
         }
         Err(error) => {

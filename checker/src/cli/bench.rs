@@ -77,7 +77,7 @@ pub(super) fn run(target: &BenchTarget, output: Output) -> Result<u8, CliError> 
     runtime.shutdown_background();
     emit(&match output {
         Output::Json => pretty(&outcome.json()),
-        Output::Text => outcome.text(),
+        Output::Text | Output::Junit | Output::Html | Output::Github => outcome.text(),
     })?;
     // Some probes failed: the figures are not those of the registry at its best.
     Ok(if outcome.failures().is_empty() {

@@ -86,7 +86,9 @@ fn run(arguments: Vec<OsString>) -> u8 {
 fn dispatch(cli: &Cli) -> Result<u8, CliError> {
     let for_reports = matches!(cli.output, Output::Junit | Output::Html | Output::Github);
     match &cli.command {
-        Command::Explain(_) | Command::Causes(_) if for_reports => Err(CliError::Form),
+        Command::Explain(_) | Command::Causes(_) | Command::Bench(_) if for_reports => {
+            Err(CliError::Form)
+        }
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "pullcheck", &mut text);
