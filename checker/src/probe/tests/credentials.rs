@@ -114,6 +114,7 @@ async fn what_programs_hand_out_goes_to_no_trap_and_into_no_report() {
             let style = Style {
                 width: 100,
                 colour: false,
+                verbose: false,
             };
             let pages = format!(
                 "{} {} {report:?}",
@@ -137,6 +138,7 @@ async fn a_provider_that_fails_is_the_cause_where_nobody_else_has_a_credential()
     let style = Style {
         width: 100,
         colour: false,
+        verbose: false,
     };
     let page = report::text(&report, &style);
     assert!(page.contains("password=[hidden]"), "{page}");
