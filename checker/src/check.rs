@@ -18,10 +18,12 @@ mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::azure::{self, AzureFacts};
+use crate::clue::Clue;
 use crate::cluster::{self, Target};
 use crate::evidence::{Evidence, Platform};
 use crate::keyring::{Credential, DockerConfig, Keyring, Providers, Secret};
@@ -30,8 +32,8 @@ use crate::probe::{self, Depth, Habits, Watch};
 use crate::reference::Reference;
 use crate::report::{Answer, Gap, Report};
 use crate::stage::Stage;
-use crate::symptom::{GapReason, NodeFacts, PullPolicy, PullSecret, Symptoms, Trouble};
-use crate::verdict::{self, Case, Names, Settle, Verdict};
+use crate::symptom::{Ahead, GapReason, NodeFacts, PullPolicy, PullSecret, Symptoms, Trouble};
+use crate::verdict::{self, Case, Names, Settle, Told, Verdict};
 use crate::wire::Excerpt;
 use crate::world::World;
 
@@ -122,6 +124,9 @@ pub(crate) async fn keyring_and_options(
         .add_asked(asked(world, settings, reference).await);
     (plan.keyring, plan.options)
 }
+
+/// How long one layer may take, where layers are read to their end.
+const LAYER: Duration = Duration::from_mins(1);
 
 /// Checks `request` and says what was found.
 pub async fn check(world: &World, request: &Request) -> Report {
@@ -329,6 +334,37 @@ async fn azure_facts(
     Some(facts)
 }
 
+/// Whether a kubelet speaks of layers, which show what is wrong only when they are read to their end.
+fn is_about_layers(told: &Told) -> bool {
+    told.stage == Stage::Blob
+        || told.clue == Clue::PullCancelled
+        || told.text.contains("failed to copy")
+}
+
+/// Pulls of other pods that began before one that hangs, on its nodes.
+async fn ahead(world: &World, group: &Group<'_>, nodes: &[String]) -> Vec<Ahead> {
+    let (Some(client), Some(since)) = (&world.cluster, group.hanging) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for node in nodes.iter().take(1) {
+        let others = cluster::pulling_on(client, node).await;
+        let ours = |other: &Ahead| {
+            group
+                .failing
+                .iter()
+                .any(|(pod, _)| pod.name == other.pod && pod.namespace == other.namespace)
+        };
+        found.extend(
+            others
+                .into_iter()
+                .filter(|other| other.since < since && !ours(other)),
+        );
+    }
+    found.sort_by(|a, b| (a.since, &a.namespace, &a.pod).cmp(&(b.since, &b.namespace, &b.pod)));
+    found
+}
+
 async fn answer(
     world: &World,
     settings: &Settings,
@@ -346,6 +382,8 @@ async fn answer(
         }
     }
     let told = told(group);
+    let ahead = ahead(world, group, &failing_nodes).await;
+    let deep = group.hanging.is_some() || told.iter().any(is_about_layers);
     let after_pull = !group.failing.is_empty()
         && group
             .failing
@@ -357,10 +395,14 @@ async fn answer(
         for place in places(world, group, &failing_nodes) {
             let mut plan = plan(settings, symptoms, reference, place, first, azure.as_ref());
             plan.keyring.add_asked(asked.clone());
+            if deep {
+                plan.options.depth = Depth::Full;
+                plan.options.deadlines.body = LAYER;
+            }
             evidence.append(
                 probe::run(
                     place,
-                    world.clock.as_ref(),
+                    place.clock.as_ref().unwrap_or(&world.clock).as_ref(),
                     reference,
                     &plan.keyring,
                     &plan.options,
@@ -384,6 +426,7 @@ async fn answer(
         in_cluster: group.in_cluster,
         told: &told,
         hanging: group.hanging,
+        ahead: &ahead,
         after_pull,
         running: group.running,
         platform: platform.as_deref(),

@@ -37,6 +37,7 @@ pub struct Builder {
     azure: Option<Tenant>,
     faults: Script,
     journal_limit: Option<usize>,
+    authority: Option<String>,
     expectations: Vec<Expectation>,
 }
 
@@ -184,6 +185,13 @@ impl Builder {
         self
     }
 
+    /// The common name of the run's CA, where several registries must be told apart by it.
+    #[must_use]
+    pub fn authority(mut self, name: &str) -> Self {
+        self.authority = Some(name.to_owned());
+        self
+    }
+
     /// How many journal entries are kept; 0 for none.
     #[must_use]
     pub fn journal_limit(mut self, entries: usize) -> Self {
@@ -271,7 +279,7 @@ impl Builder {
             random: Random::new(self.seed.unwrap_or_default(), "identifiers"),
             journal: Journal::new(self.journal_limit.unwrap_or(journal::DEFAULT_LIMIT)),
             keys: Keys::new(self.seed),
-            tls: Tls::new(clock, self.seed)?,
+            tls: Tls::new(clock, self.seed, self.authority.as_deref())?,
             dates: Dates::default(),
             metrics: Metrics::default(),
             places,

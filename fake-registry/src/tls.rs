@@ -111,7 +111,11 @@ pub enum TlsError {
 }
 
 impl Tls {
-    pub(crate) fn new(clock: Clock, seed: Option<u64>) -> Result<Self, TlsError> {
+    pub(crate) fn new(
+        clock: Clock,
+        seed: Option<u64>,
+        authority: Option<&str>,
+    ) -> Result<Self, TlsError> {
         let failed = |source| TlsError::Certificate {
             host: "the CA".into(),
             source,
@@ -121,9 +125,10 @@ impl Tls {
         params
             .distinguished_name
             .push(DnType::OrganizationName, "fake-registry");
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "fake-registry CA of one run");
+        params.distinguished_name.push(
+            DnType::CommonName,
+            authority.unwrap_or("fake-registry CA of one run"),
+        );
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.serial_number = Some(SerialNumber::from(1_u64));

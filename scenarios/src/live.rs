@@ -18,6 +18,7 @@ use tower_service::Service as _;
 use crate::backend::embedded::Embedded;
 use crate::play;
 use crate::spec::{self, LoadError, Scenario, Step};
+use crate::versions::Versions;
 
 /// The host of the person at the keyboard.
 const WORKSTATION: &str = "workstation";
@@ -84,8 +85,8 @@ impl Lab {
         let begun = tokio::time::Instant::now();
         let lead = lead(scenario, stage);
         let start = now.checked_sub(lead).unwrap_or(now);
-        let world =
-            Embedded::build(scenario, seed, start).map_err(|error| LabError(error.to_string()))?;
+        let world = Embedded::build(scenario, seed, Versions::default(), start)
+            .map_err(|error| LabError(error.to_string()))?;
         play::prepare(&world, scenario, stage == Stage::Broken)
             .await
             .map_err(LabError)?;
@@ -130,7 +131,7 @@ impl Lab {
 
     /// What to try first.
     pub fn hints(&self) -> Vec<String> {
-        let ask = &self.scenario.acts.diagnose.ask;
+        let ask = &self.scenario.acts.diagnose.ask.value;
         let asked = format!("{} {}", ask.kind.word(), ask.name);
         vec![
             "kubectl get pods".to_owned(),

@@ -16,7 +16,10 @@ use crate::kubectl;
 use crate::observer::{EventWrite, Observer, Seconds, StatusChange, is_ready};
 use crate::remedy::Command;
 use crate::rollout::{self, pods_of};
-use crate::spec::{ExpectedVerdict, Rollout, Scenario, Step, Target, TargetKind};
+use crate::spec::{
+    ApplyRemedy, Diagnosis, ExpectedVerdict, Rollout, Scenario, Step, Target, TargetKind,
+};
+use crate::told::told;
 
 /// The namespace in which every scenario plays.
 pub(crate) const NAMESPACE: &str = "default";
@@ -130,6 +133,18 @@ pub struct Play {
 }
 
 impl Play {
+    /// Something that no act expects went wrong: the act that was played last did not pass.
+    pub(crate) fn fail(&mut self, mismatch: Mismatch) {
+        let Some(last) = self.acts.last_mut() else {
+            return;
+        };
+        last.passed = false;
+        last.mismatches.push(mismatch);
+        if !matches!(self.ending, Ending::Failed(_)) {
+            self.ending = Ending::Failed(last.act);
+        }
+    }
+
     /// Whether all six acts were as expected.
     pub fn passed(&self) -> bool {
         self.ending == Ending::Passed
@@ -294,7 +309,7 @@ impl<B: Backend> Player<'_, B> {
         Ok(())
     }
 
-    async fn fix(&self, notes: &mut Notes) -> Result<(), StepError> {
+    async fn fix(&mut self, notes: &mut Notes) -> Result<(), StepError> {
         // The proof of the repair is worth something only if it fails on the broken cluster.
         let unmet = self.unmet(&self.scenario.acts.verify);
         notes.compare(
@@ -310,12 +325,19 @@ impl<B: Backend> Player<'_, B> {
     }
 
     async fn steps(
-        &self,
+        &mut self,
         steps: &[serde_saphyr::Spanned<Step>],
         notes: &mut Notes,
     ) -> Result<(), StepError> {
         for step in steps {
-            notes.done(self.step(&step.value).await?);
+            if let Step::Diagnose(again) = &step.value {
+                let cause = again.cause.value.as_str();
+                self.ask(&again.ask.value, cause, &again.expect, notes)
+                    .await;
+                continue;
+            }
+            let done = self.step(&step.value).await?;
+            notes.done(done);
         }
         Ok(())
     }
@@ -355,32 +377,44 @@ impl<B: Backend> Player<'_, B> {
                     target.name
                 ))
             }
+            Step::DeleteSecret(name) => {
+                kubectl::delete_secret(&self.client, NAMESPACE, name).await?;
+                Ok(format!("kubectl delete secret {name}"))
+            }
+            Step::Restart(target) => {
+                let now = self.backend.world().clock.now();
+                kubectl::restart(&self.client, NAMESPACE, target, now).await?;
+                Ok(format!("kubectl rollout restart {target}"))
+            }
             Step::Cordon(node) => {
-                kubectl::cordon(&self.client, node).await?;
+                kubectl::cordon(&self.client, node, true).await?;
                 Ok(format!("kubectl cordon {node}"))
+            }
+            Step::Uncordon(node) => {
+                kubectl::cordon(&self.client, node, false).await?;
+                Ok(format!("kubectl uncordon {node}"))
             }
             Step::Wait(length) => {
                 self.backend.sleep(length.get()).await;
                 Ok(format!("{} pass", crate::text::length(length.get())))
             }
-            Step::ApplyRemedy(which) => self.apply_remedy(&which.0).await,
+            Step::ApplyRemedy(which) => self.apply_remedy(which).await,
             other => {
                 self.backend.step(other).await?;
-                Ok(describe(other))
+                Ok(told(other))
             }
         }
     }
 
-    async fn apply_remedy(&self, which: &str) -> Result<String, StepError> {
-        let remedies = self
-            .report
-            .as_ref()
-            .map(pullcheck::report::Report::remedies)
-            .unwrap_or_default();
-        let lines = remedies.iter().flat_map(|remedy| &remedy.commands);
+    async fn apply_remedy(&self, which: &ApplyRemedy) -> Result<String, StepError> {
+        let (which, with) = (which.command(), which.with());
+        // Several images have several answers, the worst first.
+        let answers = self.report.iter().flat_map(|report| &report.answers);
+        let remedies = answers.flat_map(|answer| &answer.remedies);
+        let lines = remedies.flat_map(|remedy| &remedy.commands);
         let mut refused = Vec::new();
         for line in lines {
-            match Command::parse(line) {
+            match Command::parse_filled(line, with) {
                 Ok(command) if command.name() == which => {
                     self.carry_out(&command).await?;
                     return Ok(format!("the remedy: {line}"));
@@ -411,24 +445,44 @@ impl<B: Backend> Player<'_, B> {
                     .iter()
                     .map(|(name, image)| (Some(name.as_str()), image.as_str()))
                     .collect();
-                let namespace = namespace.as_deref().unwrap_or(NAMESPACE);
-                kubectl::set_image(&self.client, namespace, &target, &images).await
+                kubectl::set_image(&self.client, space(namespace.as_ref()), &target, &images).await
             }
             Command::DeletePod { namespace, name } => {
                 let target = Target {
                     kind: TargetKind::Pod,
                     name: name.clone(),
                 };
-                kubectl::delete(
-                    &self.client,
-                    namespace.as_deref().unwrap_or(NAMESPACE),
-                    &target,
-                )
-                .await
+                kubectl::delete(&self.client, space(namespace.as_ref()), &target).await
             }
-            Command::AssignRole { .. } | Command::SetSku { .. } => {
-                self.backend.cloud(command).await
+            Command::Restart { namespace, target } => {
+                let target: Target = target.parse().map_err(StepError::Failed)?;
+                let now = self.backend.world().clock.now();
+                kubectl::restart(&self.client, space(namespace.as_ref()), &target, now).await
             }
+            Command::Patch {
+                namespace,
+                target,
+                patch,
+            } => kubectl::patch(&self.client, space(namespace.as_ref()), target, patch).await,
+            Command::CreateSecret {
+                namespace,
+                name,
+                server,
+                username,
+                password,
+            } => {
+                let login = (server.as_str(), username.as_str(), password.as_str());
+                kubectl::create_secret(&self.client, space(namespace.as_ref()), name, login).await
+            }
+            Command::DeleteSecret { namespace, name } => {
+                kubectl::delete_secret(&self.client, space(namespace.as_ref()), name).await
+            }
+            Command::AssignRole { .. }
+            | Command::UpdateRegistry { .. }
+            | Command::AllowArmTokens { .. }
+            | Command::AllowAddress { .. }
+            | Command::AttachRegistry { .. }
+            | Command::ReconcileCluster { .. } => self.backend.cloud(command).await,
         }
     }
 
@@ -492,7 +546,7 @@ impl<B: Backend> Player<'_, B> {
     /// How many pods of the asked workload run, and how many do not.
     fn pods_of_asked(&self) -> (usize, usize) {
         let now = self.observer.snapshot();
-        let ask = &self.scenario.acts.diagnose.ask;
+        let ask = &self.scenario.acts.diagnose.ask.value;
         let pods: Vec<&Pod> = match ask.kind {
             TargetKind::Pod => now.pods.get(&ask.name).into_iter().collect(),
             TargetKind::Deployment => now
@@ -512,34 +566,41 @@ impl<B: Backend> Player<'_, B> {
 
     async fn diagnose(&mut self, notes: &mut Notes) {
         let diagnose = &self.scenario.acts.diagnose;
-        let request = request(&diagnose.ask);
-        let report = pullcheck::check::check(&self.backend.world(), &request).await;
+        let cause = self.scenario.cause.value.as_str();
+        self.ask(&diagnose.ask.value, cause, &diagnose.expect, notes)
+            .await;
+    }
+
+    /// Runs the checker and compares what it says.
+    async fn ask(&mut self, ask: &Target, cause: &str, expect: &Diagnosis, notes: &mut Notes) {
+        let (world, settings) = (self.backend.world(), self.backend.settings());
+        let report = pullcheck::check::check_with(&world, &request(ask), &settings).await;
         let verdict = report.verdict();
-        let expect = &diagnose.expect;
         notes.compare(
             verdict.kind() == expect.verdict.id(),
             "verdict",
             expect.verdict.id(),
             verdict.kind(),
         );
-
-        let cause = self.scenario.cause.value.as_str();
-        let found = match expect.verdict {
-            ExpectedVerdict::Undetermined => candidates(verdict).first().copied(),
-            ExpectedVerdict::Blocked | ExpectedVerdict::Pullable => verdict.cause(),
-        };
-        let found = found.map_or("none", |cause| cause.id());
         if expect.verdict != ExpectedVerdict::Pullable {
+            let found = named(verdict).map_or("none", |cause| cause.id());
             notes.compare(found == cause, "cause", cause, found);
         }
         if let Some(stage) = &expect.stage {
             let seen = verdict.stage().map_or("none", |stage| stage.id());
-            notes.compare(seen == stage, "stage", stage.clone(), seen);
+            notes.compare(seen == stage.value, "stage", stage.value.clone(), seen);
+        }
+        for (image, cause) in &expect.also {
+            let answer = report.answers.iter().find(|answer| answer.image == *image);
+            let found = answer.and_then(|answer| named(&answer.judgement.verdict));
+            let found = found.map_or("none", |cause| cause.id());
+            let what = format!("cause of {image}");
+            notes.compare(found == cause.value, &what, cause.value.clone(), found);
         }
         notes.done(format!(
             "pullcheck {} {}: {}",
-            diagnose.ask.kind.word(),
-            diagnose.ask.name,
+            ask.kind.word(),
+            ask.name,
             verdict.kind()
         ));
         self.report = Some(report);
@@ -552,7 +613,7 @@ impl<B: Backend> Player<'_, B> {
         rollout
             .expect
             .iter()
-            .find_map(|(target, state)| rollout::check(target, *state, &now, &digests).err())
+            .find_map(|(target, state)| rollout::check(target, state.value, &now, &digests).err())
     }
 
     /// Waits until the expectations are met, or the time is over.
@@ -580,6 +641,18 @@ impl<B: Backend> Player<'_, B> {
             self.backend.sleep(Duration::from_millis(100)).await;
         }
     }
+}
+
+/// The cause that a verdict names, or puts first.
+fn named(verdict: &Verdict) -> Option<Cause> {
+    verdict
+        .cause()
+        .or_else(|| candidates(verdict).first().copied())
+}
+
+/// The namespace of a command, the scenario's own where it names none.
+fn space(namespace: Option<&String>) -> &str {
+    namespace.map_or(NAMESPACE, String::as_str)
 }
 
 /// The causes that remain, where several do.
@@ -610,33 +683,5 @@ fn request(ask: &Target) -> pullcheck::check::Request {
             namespace: NAMESPACE.to_owned(),
             name: ask.name.clone(),
         },
-    }
-}
-
-fn describe(step: &Step) -> String {
-    match step {
-        Step::AddNodes(nodes) if nodes.count == 1 => "a node joins".to_owned(),
-        Step::AddNodes(nodes) => format!("{} nodes join", nodes.count),
-        Step::Firewall(rule) => format!(
-            "{}: packets to {}:{}: {:?}",
-            rule.node, rule.to, rule.port, rule.action
-        )
-        .to_lowercase(),
-        Step::SetDns(dns) => format!("the name {}: {:?}", dns.name, dns.answer).to_lowercase(),
-        Step::RemoveRole(grant) => format!("{} loses {} on {}", grant.who, grant.role, grant.on),
-        Step::AssignRole(grant) => format!("{} gets {} on {}", grant.who, grant.role, grant.on),
-        Step::RegistryLoad(load) => format!(
-            "another cluster now takes {} reads a minute from {}",
-            load.requests_per_minute, load.registry
-        ),
-        Step::SetSku(change) => format!("{} becomes {:?}", change.registry, change.sku),
-        Step::RegistryNetwork(change) => match (&change.allow_only, change.public) {
-            (_, false) => format!("{} is closed to the public", change.registry),
-            (None, true) => format!("{} is open to everyone", change.registry),
-            (Some(only), true) => format!("{} lets in only {}", change.registry, only.join(", ")),
-        },
-        Step::Push(tag) => format!("push {}/{}", tag.host, tag.image),
-        Step::Untag(tag) => format!("delete {}/{}", tag.host, tag.image),
-        other => format!("{other:?}"),
     }
 }

@@ -1,7 +1,16 @@
 //! Carries out a remedy's command as a person would who pastes it: the line is parsed, so that a
 //! wrong remedy fails the scenario.
+//!
+//! Options that a command does not have are refused, and so is a placeholder that nobody filled in.
+
+mod words;
 
 use std::fmt;
+
+use indexmap::IndexMap;
+use serde_json::{Value, json};
+
+use self::words::Words;
 
 /// A command of a remedy that a scenario can carry out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,24 +31,127 @@ pub enum Command {
         /// The pod.
         name: String,
     },
+    /// `kubectl rollout restart TARGET`
+    Restart {
+        /// The namespace, where the line names one.
+        namespace: Option<String>,
+        /// `deployment/web`.
+        target: String,
+    },
+    /// `kubectl patch TARGET --patch JSON`, a strategic merge patch.
+    Patch {
+        /// The namespace, where the line names one.
+        namespace: Option<String>,
+        /// `deployment/web`, `serviceaccount/default`.
+        target: String,
+        /// The patch.
+        patch: Value,
+    },
+    /// `kubectl create secret docker-registry NAME`
+    CreateSecret {
+        /// The namespace, where the line names one.
+        namespace: Option<String>,
+        /// The secret.
+        name: String,
+        /// The registry that it is for.
+        server: String,
+        /// The user.
+        username: String,
+        /// The password.
+        password: String,
+    },
+    /// `kubectl delete secret NAME`
+    DeleteSecret {
+        /// The namespace, where the line names one.
+        namespace: Option<String>,
+        /// The secret.
+        name: String,
+    },
     /// `az role assignment create`
     AssignRole {
         /// The object id that gets the role.
         assignee: String,
+        /// What the assignee is, where the line says so.
+        principal_type: Option<String>,
         /// The role's name.
         role: String,
         /// The resource id of the scope.
         scope: String,
     },
-    /// `az acr update --sku`
-    SetSku {
+    /// `az acr update`
+    UpdateRegistry {
         /// The registry's name.
         name: String,
         /// The resource group, where the line names one.
         resource_group: Option<String>,
-        /// The tier.
-        sku: String,
+        /// What changes.
+        change: RegistryChange,
     },
+    /// `az acr config authentication-as-arm update`
+    AllowArmTokens {
+        /// The registry's name.
+        name: String,
+        /// The resource group, where the line names one.
+        resource_group: Option<String>,
+        /// What changes.
+        change: RegistryChange,
+    },
+    /// `az acr network-rule add`
+    AllowAddress {
+        /// The registry's name.
+        name: String,
+        /// The resource group, where the line names one.
+        resource_group: Option<String>,
+        /// An address or a range.
+        address: String,
+    },
+    /// `az aks update --attach-acr`
+    AttachRegistry {
+        /// The cluster's name.
+        name: String,
+        /// Its resource group.
+        resource_group: String,
+        /// The registry's name.
+        registry: String,
+    },
+    /// `az aks update` without anything to change: Azure makes the cluster what it should be.
+    ReconcileCluster {
+        /// The cluster's name.
+        name: String,
+        /// Its resource group.
+        resource_group: String,
+    },
+}
+
+/// What becomes different at a registry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RegistryChange {
+    /// The tier.
+    pub sku: Option<String>,
+    /// Whether it is reachable publicly.
+    pub public_network: Option<bool>,
+    /// Whether tokens for Azure Resource Manager are taken.
+    pub arm_tokens: Option<bool>,
+}
+
+impl RegistryChange {
+    /// The body of the request that makes the change.
+    pub(crate) fn body(&self) -> Value {
+        let enabled = |on: bool| if on { "Enabled" } else { "Disabled" };
+        let mut properties = serde_json::Map::new();
+        if let Some(on) = self.public_network {
+            properties.insert("publicNetworkAccess".to_owned(), enabled(on).into());
+        }
+        if let Some(on) = self.arm_tokens {
+            let status = enabled(on).to_lowercase();
+            let policy = json!({"azureADAuthenticationAsArmPolicy": {"status": status}});
+            properties.insert("policies".to_owned(), policy);
+        }
+        match &self.sku {
+            Some(sku) => json!({"properties": properties, "sku": {"name": sku}}),
+            None => json!({ "properties": properties }),
+        }
+    }
 }
 
 /// Why a command is not carried out.
@@ -62,24 +174,61 @@ pub enum CommandError {
         /// The option.
         option: &'static str,
     },
+    /// An option that it does not have.
+    #[error("`{line}` has the option `{option}`, which the command does not know")]
+    Option {
+        /// The line.
+        line: String,
+        /// The option.
+        option: String,
+    },
+    /// A value that means nothing.
+    #[error("`{line}` has `{value}` for `{option}`")]
+    Value {
+        /// The line.
+        line: String,
+        /// The option.
+        option: &'static str,
+        /// Its value.
+        value: String,
+    },
 }
 
+const NAMESPACE: &[&str] = &["-n", "--namespace"];
+const GROUP: &[&str] = &["-g", "--resource-group"];
+const NAME: &[&str] = &["--name", "-n"];
+
 impl Command {
+    /// The words that name each command, without its arguments.
+    pub const NAMES: [&'static str; 11] = [
+        "kubectl set image",
+        "kubectl delete pod",
+        "kubectl rollout restart",
+        "kubectl patch",
+        "kubectl create secret docker-registry",
+        "kubectl delete secret",
+        "az role assignment create",
+        "az acr update",
+        "az acr config authentication-as-arm update",
+        "az acr network-rule add",
+        "az aks update",
+    ];
+
     /// Parses a line as a shell would.
     pub fn parse(line: &str) -> Result<Self, CommandError> {
-        let words = shlex::split(line).ok_or_else(|| CommandError::Syntax(line.to_owned()))?;
-        if words
-            .iter()
-            .any(|word| word.contains('<') && word.contains('>'))
-        {
-            return Err(CommandError::Placeholder(line.to_owned()));
-        }
-        let words = Words::new(line, &words);
-        let plain: Vec<&str> = words.plain.iter().map(String::as_str).collect();
-        match plain.as_slice() {
+        Self::parse_filled(line, None)
+    }
+
+    /// The same; where an option's value is `…`, that of `with` stands in for it.
+    pub fn parse_filled(
+        line: &str,
+        with: Option<&IndexMap<String, String>>,
+    ) -> Result<Self, CommandError> {
+        let words = Words::read(line, with)?;
+        let command = match words.plain().as_slice() {
             ["kubectl", "set", "image", target, images @ ..] if !images.is_empty() => {
-                Ok(Self::SetImage {
-                    namespace: words.optional(&["-n", "--namespace"]),
+                Self::SetImage {
+                    namespace: words.optional(NAMESPACE),
                     target: (*target).to_owned(),
                     images: images
                         .iter()
@@ -87,24 +236,99 @@ impl Command {
                         .map(|pair| pair.map(|(name, image)| (name.to_owned(), image.to_owned())))
                         .collect::<Option<_>>()
                         .ok_or_else(|| CommandError::Syntax(line.to_owned()))?,
-                })
+                }
             }
-            ["kubectl", "delete", "pod", name] => Ok(Self::DeletePod {
-                namespace: words.optional(&["-n", "--namespace"]),
+            ["kubectl", "delete", "pod", name] => Self::DeletePod {
+                namespace: words.optional(NAMESPACE),
                 name: (*name).to_owned(),
-            }),
-            ["az", "role", "assignment", "create"] => Ok(Self::AssignRole {
+            },
+            ["kubectl", "delete", "secret", name] => Self::DeleteSecret {
+                namespace: words.optional(NAMESPACE),
+                name: (*name).to_owned(),
+            },
+            ["kubectl", "rollout", "restart", target] => Self::Restart {
+                namespace: words.optional(NAMESPACE),
+                target: (*target).to_owned(),
+            },
+            ["kubectl", "patch", rest @ ..] if matches!(rest.len(), 1 | 2) => {
+                let text = words.required(&["--patch", "-p"])?;
+                Self::Patch {
+                    namespace: words.optional(NAMESPACE),
+                    target: rest.join("/"),
+                    patch: serde_json::from_str(&text).map_err(|_| CommandError::Value {
+                        line: line.to_owned(),
+                        option: "--patch",
+                        value: text,
+                    })?,
+                }
+            }
+            ["kubectl", "create", "secret", "docker-registry", name] => Self::CreateSecret {
+                namespace: words.optional(NAMESPACE),
+                name: (*name).to_owned(),
+                server: words.required(&["--docker-server"])?,
+                username: words.required(&["--docker-username"])?,
+                password: words.required(&["--docker-password"])?,
+            },
+            ["az", "role", "assignment", "create"] => Self::AssignRole {
                 assignee: words.required(&["--assignee-object-id", "--assignee"])?,
+                principal_type: words.optional(&["--assignee-principal-type"]),
                 role: words.required(&["--role"])?,
                 scope: words.required(&["--scope"])?,
-            }),
-            ["az", "acr", "update"] => Ok(Self::SetSku {
-                name: words.required(&["--name", "-n"])?,
-                resource_group: words.optional(&["--resource-group", "-g"]),
-                sku: words.required(&["--sku"])?,
-            }),
-            _ => Err(CommandError::Unknown(line.to_owned())),
-        }
+            },
+            ["az", "acr", "update"] => {
+                let change = RegistryChange {
+                    sku: words.optional(&["--sku"]),
+                    public_network: words.boolean(&["--public-network-enabled"])?,
+                    arm_tokens: None,
+                };
+                if change == RegistryChange::default() {
+                    words.required(&["--sku"])?;
+                }
+                Self::UpdateRegistry {
+                    name: words.required(NAME)?,
+                    resource_group: words.optional(GROUP),
+                    change,
+                }
+            }
+            ["az", "acr", "config", "authentication-as-arm", "update"] => {
+                let status = words.required(&["--status"])?;
+                Self::AllowArmTokens {
+                    name: words.required(&["--registry", "-r"])?,
+                    resource_group: words.optional(GROUP),
+                    change: RegistryChange {
+                        arm_tokens: Some(match status.as_str() {
+                            "enabled" => true,
+                            "disabled" => false,
+                            _ => return Err(words.value("--status", status)),
+                        }),
+                        ..RegistryChange::default()
+                    },
+                }
+            }
+            ["az", "acr", "network-rule", "add"] => Self::AllowAddress {
+                name: words.required(NAME)?,
+                resource_group: words.optional(GROUP),
+                address: words.required(&["--ip-address"])?,
+            },
+            ["az", "aks", "update"] => {
+                let name = words.required(NAME)?;
+                let resource_group = words.required(GROUP)?;
+                match words.optional(&["--attach-acr"]) {
+                    Some(registry) => Self::AttachRegistry {
+                        name,
+                        resource_group,
+                        registry,
+                    },
+                    None => Self::ReconcileCluster {
+                        name,
+                        resource_group,
+                    },
+                }
+            }
+            _ => return Err(CommandError::Unknown(line.to_owned())),
+        };
+        words.all_known()?;
+        Ok(command)
     }
 
     /// The words that name it, without its arguments.
@@ -112,8 +336,15 @@ impl Command {
         match self {
             Self::SetImage { .. } => "kubectl set image",
             Self::DeletePod { .. } => "kubectl delete pod",
+            Self::Restart { .. } => "kubectl rollout restart",
+            Self::Patch { .. } => "kubectl patch",
+            Self::CreateSecret { .. } => "kubectl create secret docker-registry",
+            Self::DeleteSecret { .. } => "kubectl delete secret",
             Self::AssignRole { .. } => "az role assignment create",
-            Self::SetSku { .. } => "az acr update",
+            Self::UpdateRegistry { .. } => "az acr update",
+            Self::AllowArmTokens { .. } => "az acr config authentication-as-arm update",
+            Self::AllowAddress { .. } => "az acr network-rule add",
+            Self::AttachRegistry { .. } | Self::ReconcileCluster { .. } => "az aks update",
         }
     }
 }
@@ -124,104 +355,5 @@ impl fmt::Display for Command {
     }
 }
 
-/// A command line, its options apart from the rest. Every option here takes a value.
-struct Words<'a> {
-    line: &'a str,
-    plain: Vec<String>,
-    options: Vec<(String, String)>,
-}
-
-impl<'a> Words<'a> {
-    fn new(line: &'a str, words: &[String]) -> Self {
-        let mut plain = Vec::new();
-        let mut options = Vec::new();
-        let mut rest = words.iter();
-        while let Some(word) = rest.next() {
-            match word.strip_prefix('-').map(|_| word.split_once('=')) {
-                None => plain.push(word.clone()),
-                Some(Some((name, value))) => options.push((name.to_owned(), value.to_owned())),
-                Some(None) => {
-                    let value = rest.next().cloned().unwrap_or_default();
-                    options.push((word.clone(), value));
-                }
-            }
-        }
-        Self {
-            line,
-            plain,
-            options,
-        }
-    }
-
-    fn optional(&self, names: &[&str]) -> Option<String> {
-        let found = self
-            .options
-            .iter()
-            .find(|(name, _)| names.contains(&name.as_str()));
-        found.map(|(_, value)| value.clone())
-    }
-
-    fn required(&self, names: &[&'static str]) -> Result<String, CommandError> {
-        self.optional(names)
-            .filter(|value| !value.is_empty())
-            .ok_or_else(|| CommandError::Missing {
-                line: self.line.to_owned(),
-                option: names.first().copied().unwrap_or_default(),
-            })
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_lines_that_are_understood() {
-        let table = [
-            (
-                "kubectl -n shop set image deployment/web web=r.example/team/web:v1",
-                Ok(Command::SetImage {
-                    namespace: Some("shop".into()),
-                    target: "deployment/web".into(),
-                    images: vec![("web".into(), "r.example/team/web:v1".into())],
-                }),
-            ),
-            (
-                "az role assignment create --assignee-object-id 1-2 --assignee-principal-type \
-                 ServicePrincipal --role AcrPull --scope '/subscriptions/s'",
-                Ok(Command::AssignRole {
-                    assignee: "1-2".into(),
-                    role: "AcrPull".into(),
-                    scope: "/subscriptions/s".into(),
-                }),
-            ),
-            (
-                "az acr update --name shop --sku=Premium",
-                Ok(Command::SetSku {
-                    name: "shop".into(),
-                    resource_group: None,
-                    sku: "Premium".into(),
-                }),
-            ),
-            (
-                "az acr update --name shop",
-                Err(CommandError::Missing {
-                    line: "az acr update --name shop".into(),
-                    option: "--sku",
-                }),
-            ),
-            (
-                "kubectl delete pod <pod>",
-                Err(CommandError::Placeholder("kubectl delete pod <pod>".into())),
-            ),
-            ("rm -rf /", Err(CommandError::Unknown("rm -rf /".into()))),
-            (
-                "kubectl set image 'x",
-                Err(CommandError::Syntax("kubectl set image 'x".into())),
-            ),
-        ];
-        for (line, want) in table {
-            assert_eq!(Command::parse(line), want, "for {line}");
-        }
-    }
-}
+mod tests;

@@ -5,35 +5,38 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{cause, changed, passes, scenario, story};
-use pull_scenarios::{Act, Attempt, Ending, catalogue, play_embedded, report};
+use pull_scenarios::{Act, Attempt, Ending, play_embedded, report};
 
 #[test]
 fn every_scenario_passes_through_all_six_acts() {
-    for scenario in catalogue::all().unwrap() {
-        let play = passes(&scenario, 1);
+    let plays = common::all(1);
+    assert!(plays.len() >= 60, "only {} scenarios", plays.len());
+    for play in &plays {
+        let id = play.scenario.id();
+        assert_eq!(play.ending, Ending::Passed, "{}", story(play));
         let acts: Vec<_> = play.acts.iter().map(|act| act.act).collect();
-        assert_eq!(acts, Act::ALL, "{}", scenario.id());
-        assert_eq!(cause(&play), Some(scenario.cause.value.as_str()));
+        assert_eq!(acts, Act::ALL, "{id}");
+        let minutes = play.acts.last().map_or(0, |act| act.to.0) / 60_000;
+        assert!(minutes >= 10, "{id} covers {minutes} minutes");
     }
 }
 
 #[test]
 fn the_same_seed_gives_the_same_bytes_and_another_seed_the_same_verdicts() {
-    let scenarios = catalogue::all().unwrap();
-    let run = |seed| -> Vec<_> { scenarios.iter().map(|one| passes(one, seed)).collect() };
-    let (first, again, other) = (run(1), run(1), run(2));
+    let (first, again, other) = (common::all(3), common::all(3), common::all(4));
     let bytes = |plays: &[_], seed| report::json(plays, seed).to_string();
-    assert_eq!(bytes(&first, 1), bytes(&again, 1));
-
-    let times = |plays: &[pull_scenarios::Play]| -> Vec<Vec<_>> {
-        plays
-            .iter()
-            .map(|play| play.attempts.iter().map(|a| a.at).collect())
-            .collect()
-    };
-    for (one, two) in times(&first).iter().zip(times(&other)) {
-        assert_ne!(*one, two, "another seed must give other attempt times");
+    for (one, two) in first.iter().zip(&again) {
+        let (one, two) = (std::slice::from_ref(one), std::slice::from_ref(two));
+        assert!(bytes(one, 3) == bytes(two, 3), "{}", one[0].scenario.id());
     }
+    let times = |play: &pull_scenarios::Play| -> Vec<_> {
+        play.attempts.iter().map(|attempt| attempt.at).collect()
+    };
+    let differ = first
+        .iter()
+        .zip(&other)
+        .filter(|(one, two)| times(one) != times(two));
+    assert!(differ.count() * 2 > first.len(), "chance hardly shows");
     let verdicts = |plays: &[_]| plays.iter().map(cause).collect::<Vec<_>>();
     assert_eq!(verdicts(&first), verdicts(&other));
 }

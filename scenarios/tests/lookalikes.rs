@@ -2,8 +2,64 @@
 
 mod common;
 
+use std::collections::BTreeMap;
+
 use common::{cause, changed, passes, story};
-use pull_scenarios::play_embedded;
+use pull_scenarios::{Play, catalogue, play_embedded};
+
+/// Every scenario names its look-alike: one that shows the same words and has another cause. The checker tells the
+/// two apart, and where the other names a third one, the file says why.
+#[test]
+fn every_scenario_is_told_from_its_twin() {
+    let scenarios = catalogue::all().unwrap();
+    let plays: BTreeMap<String, Play> = common::all(1)
+        .into_iter()
+        .map(|play| (play.scenario.id().to_owned(), play))
+        .collect();
+    for scenario in &scenarios {
+        let id = scenario.id();
+        let twin = scenario
+            .twin
+            .as_ref()
+            .unwrap_or_else(|| panic!("{id} has no twin"));
+        let other = scenarios
+            .iter()
+            .find(|one| one.id() == twin.scenario.value)
+            .unwrap_or_else(|| panic!("{id}: there is no scenario `{}`", twin.scenario.value));
+        let back = other.twin.as_ref().map(|back| back.scenario.value.as_str());
+        assert!(
+            back == Some(id) || twin.because.is_some(),
+            "{id}: {} has another twin, and the file does not argue",
+            other.id()
+        );
+        let (mine, theirs) = (&plays[id], &plays[other.id()]);
+        for play in [mine, theirs] {
+            assert!(
+                shows(play, &twin.words),
+                "{id}: {} never shows `{}`",
+                play.scenario.id(),
+                twin.words
+            );
+        }
+        if scenario.cause.value == other.cause.value {
+            // The same cause in another place: what is argued is the place.
+            assert!(twin.because.is_some(), "{id}: {} is the same", other.id());
+        } else {
+            assert_ne!(cause(mine), cause(theirs), "{id} and {}", other.id());
+        }
+    }
+}
+
+/// Whether a user saw these words while the failure lasted.
+fn shows(play: &Play, words: &str) -> bool {
+    let events = play.events.iter().map(|event| event.message.as_str());
+    let statuses = play.statuses.iter().flat_map(|change| {
+        [Some(change.status.as_str()), change.message.as_deref()]
+            .into_iter()
+            .flatten()
+    });
+    events.chain(statuses).any(|text| text.contains(words))
+}
 
 /// The classic mistake: the role sits on the cluster's control-plane identity.
 #[test]

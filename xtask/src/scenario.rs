@@ -3,18 +3,23 @@
 //! Exit codes: 0 all passed, 1 one was not as expected, 2 usage or a broken file, 3 nothing was
 //! played, 130 interrupted.
 
-use std::io::{self, IsTerminal as _, Write as _};
-use std::path::Path;
-use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod choose;
+mod failed;
+mod playing;
+mod scaffold;
 
-use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand, ValueEnum};
 use pull_scenarios::report::{self, Paint};
-use pull_scenarios::spec::{self, LoadError, Scenario};
-use pull_scenarios::{Ending, Play, catalogue};
-use tokio::sync::mpsc;
+use pull_scenarios::spec::{LoadError, Scenario};
+use pull_scenarios::{Ending, Play, Versions, catalogue};
+
+use self::choose::Shard;
+use self::playing::Job;
+
+pub(crate) use self::choose::one;
 
 const NOT_AS_EXPECTED: u8 = 1;
 const USAGE: u8 = 2;
@@ -23,11 +28,17 @@ const INTERRUPTED: u8 = 130;
 
 /// Plays scenarios on the embedded cluster: no Docker, no root, no network.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
 Examples:
   cargo xtask scenario bad-tag             one scenario, told in full
   cargo xtask scenario --all               all of them, a line each
+  cargo xtask scenario --all --seeds 5     each with five seeds
+  cargo xtask scenario --all --shard 1/4   the first quarter of them
+  cargo xtask scenario --rerun-failed      those that failed last time
   cargo xtask scenario ./mine.yaml         a file of your own
+  cargo xtask scenario new my-failure      a file to begin with
   cargo xtask scenario --all --output json
 
 Exit codes:
@@ -35,8 +46,11 @@ Exit codes:
   1    a scenario was not as expected
   2    usage, or a scenario file that cannot be read
   3    nothing was played
-  130  interrupted")]
+  130  interrupted"
+)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    task: Option<Task>,
     /// Ids of the catalogue, or paths of scenario files
     names: Vec<String>,
     /// Plays the whole catalogue
@@ -45,15 +59,36 @@ pub(crate) struct Arguments {
     /// Lists the catalogue
     #[arg(long, conflicts_with_all = ["names", "all"])]
     list: bool,
+    /// Plays what was not as expected in the last run, with the same seeds
+    #[arg(long, conflicts_with_all = ["names", "all", "list", "seed", "seeds"])]
+    rerun_failed: bool,
+    /// Plays one part of several, such as 2/4
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
     /// The form of the result
     #[arg(long, value_enum, default_value_t = Form::Text)]
     output: Form,
     /// What chance is drawn from: the same seed gives the same play
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Plays each scenario with so many seeds, from --seed on
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    seeds: u64,
+    /// The Kubernetes that the nodes pretend to be, such as 1.32
+    #[arg(long, value_name = "VERSION")]
+    kubernetes: Option<String>,
+    /// The runtime that the nodes pretend to have, such as containerd-1.7 or containerd-2.1-local
+    #[arg(long, value_name = "RUNTIME")]
+    runtime: Option<String>,
     /// Prints only what was not as expected, and the count
     #[arg(long, short)]
     quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Writes a scenario file that loads, to begin with
+    New(scaffold::Arguments),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -67,6 +102,9 @@ enum Form {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    if let Some(Task::New(new)) = &arguments.task {
+        return scaffold::run(new);
+    }
     match try_run(arguments) {
         Ok(code) => code,
         // Someone closed the pipe, as `head` does: nothing is left to say.
@@ -79,27 +117,40 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 fn try_run(arguments: &Arguments) -> io::Result<ExitCode> {
-    let catalogue = match catalogue::all() {
-        Ok(catalogue) => catalogue,
-        Err(error) => return Ok(refuse(error)),
+    let versions = Versions::parse(
+        arguments.kubernetes.as_deref(),
+        arguments.runtime.as_deref(),
+    );
+    let versions = match versions {
+        Ok(versions) => versions,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return Ok(ExitCode::from(USAGE));
+        }
     };
-    if arguments.list {
-        write!(io::stdout(), "{}", list(&catalogue))?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    if arguments.names.is_empty() && !arguments.all {
+    let nothing = arguments.names.is_empty() && !arguments.all && !arguments.rerun_failed;
+    if arguments.list || nothing {
+        let catalogue = match catalogue::all() {
+            Ok(catalogue) => catalogue,
+            Err(error) => return Ok(refuse(error)),
+        };
+        if arguments.list {
+            write!(io::stdout(), "{}", list(&catalogue))?;
+            return Ok(ExitCode::SUCCESS);
+        }
         write!(io::stdout(), "{}", introduction(&catalogue))?;
         return Ok(ExitCode::from(NOTHING_PLAYED));
     }
-    let scenarios = match choose(arguments, &catalogue) {
-        Ok(scenarios) => scenarios,
+    let jobs = match choose::jobs(arguments) {
+        Ok(jobs) => jobs,
         Err(code) => return Ok(code),
     };
-    let total = scenarios.len();
-    let Some(plays) = play_all(scenarios, arguments)? else {
+    let total = jobs.len();
+    let Some(plays) = playing::all(&jobs, versions)? else {
         eprintln!("interrupted");
         return Ok(ExitCode::from(INTERRUPTED));
     };
+    failed::remember(&jobs, &plays);
     match print(&plays, arguments) {
         // Someone closed the pipe, as `head` does: the result is what it is.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
@@ -115,16 +166,17 @@ fn try_run(arguments: &Arguments) -> io::Result<ExitCode> {
 }
 
 fn code(plays: &[Play]) -> ExitCode {
-    if plays
-        .iter()
-        .any(|play| matches!(play.ending, Ending::Failed(_)))
-    {
+    if plays.iter().any(failed) {
         ExitCode::from(NOT_AS_EXPECTED)
     } else if plays.iter().any(Play::passed) {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(NOTHING_PLAYED)
     }
+}
+
+fn failed(play: &Play) -> bool {
+    matches!(play.ending, Ending::Failed(_))
 }
 
 fn refuse(error: Box<LoadError>) -> ExitCode {
@@ -156,127 +208,6 @@ fn introduction(catalogue: &[Scenario]) -> String {
     )
 }
 
-fn choose(arguments: &Arguments, catalogue: &[Scenario]) -> Result<Vec<Scenario>, ExitCode> {
-    if arguments.all {
-        return Ok(catalogue.to_vec());
-    }
-    arguments
-        .names
-        .iter()
-        .map(|name| one(name, catalogue))
-        .collect()
-}
-
-/// A scenario by its id, or from a file; what is wrong is said.
-pub(crate) fn one(name: &str, catalogue: &[Scenario]) -> Result<Scenario, ExitCode> {
-    if name.contains(['/', '\\']) || Path::new(name).extension().is_some() {
-        return from_file(name);
-    }
-    catalogue
-        .iter()
-        .find(|scenario| scenario.id() == name)
-        .cloned()
-        .ok_or_else(|| {
-            let name = name.escape_debug();
-            eprintln!("error: there is no scenario `{name}`");
-            if let Some(near) = catalogue::nearest(&name.to_string(), catalogue) {
-                eprintln!("       the nearest is `{near}`");
-            }
-            eprint!("\n{}", list(catalogue));
-            ExitCode::from(USAGE)
-        })
-}
-
-fn from_file(name: &str) -> Result<Scenario, ExitCode> {
-    let text = read_bounded(Path::new(name)).map_err(|error| {
-        eprintln!("error: cannot read `{}`: {error}", name.escape_debug());
-        ExitCode::from(USAGE)
-    })?;
-    spec::parse(name, &text).map_err(refuse)
-}
-
-/// One byte more than a file may have, so that one that is too long is seen to be.
-fn read_bounded(path: &Path) -> io::Result<String> {
-    use io::Read as _;
-    let mut text = String::new();
-    let limit = spec::MAX_FILE_BYTES as u64 + 1;
-    std::fs::File::open(path)?
-        .take(limit)
-        .read_to_string(&mut text)?;
-    Ok(text)
-}
-
-/// `None` when interrupted. Every play has a thread's runtime to itself; nothing outlives the
-/// process, so there is nothing to clean up.
-fn play_all(scenarios: Vec<Scenario>, arguments: &Arguments) -> io::Result<Option<Vec<Play>>> {
-    let bar = progress(scenarios.len());
-    let seed = arguments.seed;
-    let total = scenarios.len();
-    let scenarios = Arc::new(scenarios);
-    let next = Arc::new(AtomicUsize::new(0));
-    let (results, mut finished) = mpsc::unbounded_channel();
-    let workers = std::thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(total);
-    for _ in 0..workers {
-        let (scenarios, next, results) =
-            (Arc::clone(&scenarios), Arc::clone(&next), results.clone());
-        std::thread::spawn(move || {
-            while let Some(scenario) = scenarios.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let index = scenarios
-                    .iter()
-                    .position(|one| std::ptr::eq(one, scenario))
-                    .unwrap_or(0);
-                if results
-                    .send((index, pull_scenarios::play_embedded(scenario, seed)))
-                    .is_err()
-                {
-                    return;
-                }
-            }
-        });
-    }
-    drop(results);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let plays = runtime.block_on(async {
-        let mut plays: Vec<(usize, Play)> = Vec::with_capacity(total);
-        loop {
-            tokio::select! {
-                biased;
-                _ = tokio::signal::ctrl_c() => return None,
-                play = finished.recv() => match play {
-                    Some(play) => {
-                        bar.inc(1);
-                        plays.push(play);
-                    }
-                    None => break,
-                },
-            }
-        }
-        plays.sort_by_key(|(index, _)| *index);
-        Some(plays.into_iter().map(|(_, play)| play).collect())
-    });
-    bar.finish_and_clear();
-    Ok(plays)
-}
-
-/// Shown on a terminal only.
-fn progress(total: usize) -> ProgressBar {
-    let target = if io::stderr().is_terminal() {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let bar = ProgressBar::with_draw_target(Some(total as u64), target);
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {pos}/{len} scenarios {elapsed}") {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(std::time::Duration::from_millis(100));
-    bar
-}
-
 fn print(plays: &[Play], arguments: &Arguments) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match arguments.output {
@@ -298,26 +229,41 @@ fn print_text(out: &mut impl io::Write, plays: &[Play], arguments: &Arguments) -
     let width = console::Term::stdout()
         .size_checked()
         .map_or(100, |(_, columns)| columns.into());
+    let many = arguments.all || arguments.rerun_failed || plays.len() > 1;
     for play in plays {
-        let failed = matches!(play.ending, Ending::Failed(_));
-        if failed || !(arguments.quiet || arguments.all) {
+        if failed(play) || !(arguments.quiet || many) {
             writeln!(out, "{}", report::text(play, width, paint))?;
         } else if !arguments.quiet {
             writeln!(out, "{}", report::line(play, paint))?;
         }
     }
-    if arguments.all || arguments.quiet || plays.len() > 1 {
+    if many || arguments.quiet {
         writeln!(out, "{}", report::summary(plays, paint))?;
     }
-    if plays
-        .iter()
-        .any(|play| matches!(play.ending, Ending::Failed(_)))
-    {
-        writeln!(
-            out,
-            "seed {}: play it again with --seed {}",
-            arguments.seed, arguments.seed
-        )?;
+    for play in plays.iter().filter(|play| failed(play)) {
+        writeln!(out, "play it again: {}", replay(play, arguments))?;
     }
     Ok(())
+}
+
+/// The command that plays one play again.
+fn replay(play: &Play, arguments: &Arguments) -> String {
+    let id = play.scenario.id();
+    let is_id = |name: &&String| name.contains(id) && name.contains(['/', '\\', '.']);
+    let name = arguments
+        .names
+        .iter()
+        .find(is_id)
+        .map_or(id, String::as_str);
+    let option = |name: &str, value: &Option<String>| {
+        value
+            .as_ref()
+            .map_or_else(String::new, |value| format!(" --{name} {value}"))
+    };
+    format!(
+        "cargo xtask scenario {name} --seed {}{}{}",
+        play.seed,
+        option("kubernetes", &arguments.kubernetes),
+        option("runtime", &arguments.runtime)
+    )
 }

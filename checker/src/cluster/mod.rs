@@ -8,6 +8,7 @@ mod connect;
 mod convert;
 mod created;
 mod pages;
+mod queue;
 mod read;
 mod wide;
 mod workload;
@@ -17,7 +18,7 @@ pub(crate) mod tests;
 
 use kube::Client;
 
-use crate::symptom::Symptoms;
+use crate::symptom::{Ahead, Symptoms};
 
 pub use connect::{ConnectError, connect};
 
@@ -134,6 +135,11 @@ impl WorkloadKind {
             Self::CronJob => "cronjobs.batch",
         }
     }
+}
+
+/// Pulls that run on a node now, as far as its pods and their events tell.
+pub async fn pulling_on(client: &Client, node: &str) -> Vec<Ahead> {
+    queue::pulling_on(client, node).await
 }
 
 /// Reads what the cluster says about `target`.

@@ -120,6 +120,13 @@ pub enum HttpFailure {
         /// Bytes of the body that had come.
         received: u64,
     },
+    /// Bytes kept coming, and too few of them in the time that there was.
+    TooSlow {
+        /// Bytes of the body that had come.
+        received: u64,
+        /// In so many seconds.
+        seconds: u64,
+    },
     /// The connection was reset.
     Reset {
         /// Bytes of the body that had come.
@@ -161,6 +168,9 @@ impl fmt::Display for HttpFailure {
         match self {
             Self::Timeout => f.write_str("no answer in time"),
             Self::BodyStalled { received } => write!(f, "stalled after {received} bytes"),
+            Self::TooSlow { received, seconds } => {
+                write!(f, "only {received} bytes in {seconds} s")
+            }
             Self::Reset { received } => write!(f, "reset after {received} bytes"),
             Self::Closed { received } => write!(f, "closed after {received} bytes"),
             Self::TooLarge { limit } => write!(f, "more than {limit} bytes"),

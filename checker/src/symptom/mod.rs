@@ -17,6 +17,8 @@ pub use secret::{PullSecret, SecretBody, SecretState};
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
 /// All that was read from the cluster for one request.
 #[derive(Clone, Debug, Default)]
 pub struct Symptoms {
@@ -80,6 +82,21 @@ impl Symptoms {
             .iter()
             .filter(|pod| pod.troubles().next().is_some())
     }
+}
+
+/// A pull of another pod that runs on a failing node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ahead {
+    /// The node.
+    pub node: String,
+    /// The other pod's namespace.
+    pub namespace: String,
+    /// The other pod.
+    pub pod: String,
+    /// Its image.
+    pub image: String,
+    /// When it began.
+    pub since: Timestamp,
 }
 
 /// What the cluster says about one node.

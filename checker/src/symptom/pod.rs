@@ -250,8 +250,10 @@ impl Pod {
                         message: text,
                     });
                 }
-                // 255 is what a runtime gives for a program of another architecture.
-                let crashed = reason == "CrashLoopBackOff" && container.last_exit == Some(255);
+                // 255 is what a runtime gives for a program of another architecture, 128 for one that could
+                // not be started at all.
+                let crashed =
+                    reason == "CrashLoopBackOff" && matches!(container.last_exit, Some(128 | 255));
                 if reason == "RunContainerError" || crashed {
                     return Some(Trouble::AfterPull {
                         container,

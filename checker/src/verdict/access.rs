@@ -221,6 +221,9 @@ fn forbidden(
     if texts.iter().any(|text| is_locked(text)) {
         return Draft::proven(Stage::Manifest, Cause::AcrImageLocked, because);
     }
+    if says("token has expired") {
+        return Draft::proven(Stage::Manifest, Cause::CredentialsExpired, because);
+    }
     let text = texts.iter().find(|text| text.contains("client with ip"));
     let azure_host = case
         .reference

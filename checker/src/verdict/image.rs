@@ -32,7 +32,13 @@ pub(super) fn decide(case: &Case<'_>, vantage: &Vantage, stop: &Stop<'_>) -> Dra
             );
             let told = case.told.first();
             let unsigned = told.filter(|told| told.clue == Clue::AuthRequiredNoCredentials);
-            if unsigned.is_some() && fact.identity.as_ref().is_some_and(Identity::is_known) {
+            let echo = |told: &super::Told| {
+                let again = ["401", "anonymous token"];
+                told.text.contains("no match for platform")
+                    && again.iter().any(|words| told.text.contains(words))
+            };
+            let twice = unsigned.is_some() || case.told.iter().any(echo);
+            if twice && fact.identity.as_ref().is_some_and(Identity::is_known) {
                 let because = format!(
                     "{because}; the kubelet then tries without a credential, and its message is that of the second attempt"
                 );

@@ -206,6 +206,17 @@ fn hanging(case: &Case<'_>, vantage: &Vantage, since: jiff::Timestamp) -> Draft 
         "the pull began {} and neither ended nor failed{probed}",
         ago(case, since)
     );
+    if let Some(ahead) = case.ahead.first().filter(|_| now_passes(case)) {
+        let because = format!(
+            "{because}; {} pulls {} for pod {}/{} since {}, and pulls one image at a time",
+            ahead.node,
+            ahead.image,
+            ahead.namespace,
+            ahead.pod,
+            ago(case, ahead.since)
+        );
+        return Draft::proven(Stage::Kubelet, Cause::SerializedQueue, because);
+    }
     let node = case.failing_nodes.first().map_or("NODE", String::as_str);
     let settle = vec![
         Settle::by(

@@ -60,6 +60,9 @@ pub(super) fn decide(case: &Case<'_>, vantage: &Vantage, stop: &Stop<'_>) -> Opt
         let cause = Cause::MirrorCredentialMisrouted;
         return Some(Draft::proven(stage, cause, because));
     }
+    if let Some(draft) = unknown_here(case, vantage, stop) {
+        return Some(draft);
+    }
     let (mirror, stage) = broken(case, vantage).next_back()?;
     let unreachable = matches!(
         stop.stage,
@@ -79,6 +82,36 @@ pub(super) fn decide(case: &Case<'_>, vantage: &Vantage, stop: &Stop<'_>) -> Opt
     };
     let because = format!("the mirror {mirror} fails {seen_from} (at {stage}), {behind}");
     Some(Draft::proven(stage, Cause::MirrorBroken, because))
+}
+
+/// A mirror that works and has accounts of its own, in front of a registry that cannot be reached.
+fn unknown_here(case: &Case<'_>, vantage: &Vantage, stop: &Stop<'_>) -> Option<Draft> {
+    let (mirror, stage) = case
+        .evidence
+        .from(vantage)
+        .find_map(|fact| match &fact.seen {
+            Seen::MirrorTried {
+                outcome: MirrorOutcome::Refused { stage },
+            } => Some((host(fact), *stage)),
+            _ => None,
+        })?;
+    let unreachable = matches!(
+        stop.stage,
+        Stage::Dns | Stage::Tcp | Stage::Proxy | Stage::Tls
+    );
+    let alone = stop.fact.is_some_and(|fact| role(fact) == Role::Mirror);
+    if !alone && !unreachable {
+        return None;
+    }
+    let because = format!(
+        "the mirror {mirror} answers {} and wants an account of its own; the registry behind it is out of reach",
+        from(vantage)
+    );
+    Some(Draft::proven(
+        stage,
+        Cause::MirrorCredentialMisrouted,
+        because,
+    ))
 }
 
 /// What is worth knowing though the pull works.

@@ -34,7 +34,7 @@ use crate::clue::Clue;
 use crate::evidence::Evidence;
 use crate::reference::Reference;
 use crate::stage::Stage;
-use crate::symptom::{NodeFacts, PullSecret};
+use crate::symptom::{Ahead, NodeFacts, PullSecret};
 use crate::world::Vantage;
 
 pub use outlook::{Act, Outlook, outlook};
@@ -171,6 +171,8 @@ pub struct Case<'a> {
     pub told: &'a [Told],
     /// Since when a pull runs without end or failure.
     pub hanging: Option<Timestamp>,
+    /// Pulls that a failing node began before and has not ended.
+    pub ahead: &'a [Ahead],
     /// Whether the image was pulled and the container cannot run from it.
     pub after_pull: bool,
     /// How many pods run the image.

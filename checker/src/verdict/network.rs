@@ -221,6 +221,22 @@ fn dropped(
     because: String,
     host: &str,
 ) -> Draft {
+    let through = case.evidence.iter().find(|other| {
+        other.vantage != *vantage
+            && matches!(other.vantage, Vantage::Node(_))
+            && matches!(other.seen, Seen::Proxied { .. })
+    });
+    let proxied = case
+        .evidence
+        .from(vantage)
+        .any(|fact| role(fact) == Role::Proxy);
+    if let Some(other) = through.filter(|_| !proxied) {
+        let because = format!(
+            "{because}; {} it is reached through a proxy, which this node does not use",
+            from(&other.vantage)
+        );
+        return Draft::proven(Stage::Tcp, Cause::ProxyMissingOnNode, because);
+    }
     let elsewhere = tried.iter().find_map(|(address, _)| {
         reached_from_elsewhere(case.evidence, vantage, *address).map(|other| (address, other))
     });
@@ -527,7 +543,15 @@ pub(super) fn unanswered(case: &Case<'_>, vantage: &Vantage, stop: &Stop<'_>) ->
         return None;
     };
     let because = |what: String| format!("{host} {what} after {method} {path} {seen_from}");
+    if let Some(draft) = stalled(case, vantage, at, reason, &because) {
+        return Some(draft);
+    }
     Some(match reason {
+        HttpFailure::TooSlow { received, seconds } => Draft::proven(
+            at,
+            Cause::RegistrySlow,
+            because(format!("gave {received} bytes in {seconds} s and went on")),
+        ),
         HttpFailure::Timeout if at == Stage::Manifest || at == Stage::Blob => {
             Draft::proven(at, Cause::PullHanging, because("gave no answer".into()))
         }
@@ -578,6 +602,53 @@ pub(super) fn unanswered(case: &Case<'_>, vantage: &Vantage, stop: &Stop<'_>) ->
             because("gave no usable answer".into()),
             Vec::new(),
         ),
+    })
+}
+
+/// The most that fits into packets which every network takes.
+const SMALL: u64 = 1500;
+
+/// An answer that stopped: given up by the runtime, or lost on the way because it is large.
+fn stalled(
+    case: &Case<'_>,
+    vantage: &Vantage,
+    at: Stage,
+    reason: &HttpFailure,
+    because: &dyn Fn(String) -> String,
+) -> Option<Draft> {
+    let received = match reason {
+        HttpFailure::Timeout => 0,
+        HttpFailure::BodyStalled { received } => *received,
+        _ => return None,
+    };
+    if at != Stage::Blob && at != Stage::Manifest {
+        return None;
+    }
+    let whole = case.evidence.iter().find(|fact| {
+        fact.vantage != *vantage
+            && matches!(fact.vantage, Vantage::Node(_))
+            && matches!(fact.seen, Seen::BlobReachable { verified: true, .. })
+    });
+    let small = case.evidence.from(vantage).any(|fact| {
+        matches!(fact.seen, Seen::Pinged { .. } | Seen::ManifestFound(_)) && fact.stage <= at
+    });
+    if let Some(other) = whole.filter(|_| small && received < SMALL) {
+        let because = because(format!(
+            "sent {received} bytes of a large answer, where small ones arrive; {} all of it came,",
+            from(&other.vantage)
+        ));
+        return Some(Draft::proven(at, Cause::MtuBlackhole, because));
+    }
+    let given_up = at == Stage::Blob
+        && case
+            .told
+            .iter()
+            .any(|told| told.clue == crate::clue::Clue::PullCancelled);
+    given_up.then(|| {
+        let because = because(format!(
+            "stalled after {received} bytes, and the runtime gave up,"
+        ));
+        Draft::proven(at, Cause::PullProgressTimeout, because)
     })
 }
 

@@ -143,7 +143,14 @@ fn values(case: &Case<'_>, names: &Names<'_>) -> Vec<(&'static str, String)> {
         Seen::DialFailed { address, .. } => Some(address.ip().to_string()),
         _ => None,
     });
-    put("address", refused);
+    let named = case
+        .evidence
+        .iter()
+        .filter_map(super::ending::refusal)
+        .find_map(|refusal| {
+            super::rules::client_address(&refusal.message.as_str().to_ascii_lowercase())
+        });
+    put("address", named.map(|one| one.to_string()).or(refused));
     if let Some(azure) = case.azure {
         if let Some(registry) = &azure.registry {
             values.retain(|(key, _)| *key != "acr");

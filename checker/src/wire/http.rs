@@ -305,8 +305,9 @@ impl Connection {
                 answer.body_took = began.elapsed();
             }
             Err(_) => {
-                return Err(SendError::Http(HttpFailure::BodyStalled {
+                return Err(SendError::Http(HttpFailure::TooSlow {
                     received: answer.read,
+                    seconds: deadlines.body.as_secs(),
                 }));
             }
         }

@@ -127,6 +127,8 @@ pub struct Place {
     pub client: Option<ClientCertificate>,
     /// Its HTTP proxies; none unless set.
     pub proxies: Proxies,
+    /// Its own clock, by which certificates are judged there; the world's unless set.
+    pub clock: Option<Arc<dyn WallClock>>,
 }
 
 impl Place {
@@ -139,6 +141,7 @@ impl Place {
             trusted_from: Vec::new(),
             client: None,
             proxies: Proxies::none(),
+            clock: None,
         }
     }
 
@@ -160,6 +163,13 @@ impl Place {
     #[must_use]
     pub fn with_proxies(mut self, proxies: Proxies) -> Self {
         self.proxies = proxies;
+        self
+    }
+
+    /// Sets the clock of the machine.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn WallClock>) -> Self {
+        self.clock = Some(clock);
         self
     }
 }

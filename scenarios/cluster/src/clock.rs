@@ -50,6 +50,13 @@ impl Clock {
             .unwrap_or(Timestamp::MAX)
     }
 
+    /// The same clock, wrong by so much, as on a machine whose time was never set.
+    #[must_use]
+    pub fn shifted(self, by: SignedDuration) -> Self {
+        let base = self.base.checked_add(by).unwrap_or(self.base);
+        Self { base, ..self }
+    }
+
     /// The wall time at virtual second 0.
     pub fn start(&self) -> Timestamp {
         self.base

@@ -63,6 +63,8 @@ pub(crate) trait Backend {
     fn client(&self) -> kube::Client;
     /// What the checker is given.
     fn world(&self) -> pullcheck::world::World;
+    /// What the user gives the checker beside that.
+    fn settings(&self) -> pullcheck::check::Settings;
     /// Carries out one step that is not an ordinary API call.
     async fn step(&self, step: &Step) -> Result<(), StepError>;
     /// Carries out a cloud command of a remedy.

@@ -29,6 +29,7 @@ fn one(play: &Play) -> Value {
     json!({
         "id": play.scenario.id(),
         "title": play.scenario.title,
+        "seed": play.seed,
         "passed": play.passed(),
         "status": status,
         "reason": reason,

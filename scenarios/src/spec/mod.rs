@@ -5,24 +5,38 @@
 //! sees any of this.
 
 mod azure;
+mod check;
 mod duration;
 mod load;
+mod network;
+mod node;
+mod registry;
 mod step;
 mod target;
+mod twin;
 
 use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
-pub use azure::{Azure, AzureCluster, AzureRegistry, RoleGrant, RoleScope, Sku};
+pub use azure::{
+    Azure, AzureCluster, AzureRegistry, PrivateEndpoint, RegistryLoad, RegistryNetwork,
+    RegistrySettings, RoleGrant, RoleScope, ScopedToken, SetSku, Sku,
+};
 pub use duration::Span;
 pub use load::{LoadError, MAX_FILE_BYTES, parse};
 pub(crate) use load::{nearest, objects};
+pub use network::{
+    DnsAnswer, Doing, Firewall, FirewallAction, Machine, ProxyRules, Service, ServiceState, SetDns,
+    SetTls,
+};
+pub use node::{Mirrors, NodeSettings, ProxySettings, Room, Shift};
+pub use registry::{Access, Account, Habits, PullLimit, Registry};
 pub use step::{
-    AddNodes, ApplyRemedy, DnsAnswer, Firewall, FirewallAction, RegistryLoad, RegistryNetwork,
-    SetDns, SetSku, Step, TagChange,
+    AddNodes, ApplyRemedy, DiagnoseAgain, NodeIdentities, RemoveImage, SetNode, Step, TagChange,
 };
 pub use target::{Target, TargetKind};
+pub use twin::Twin;
 
 /// A scenario as written, checked: every reference parses, every name that is used exists.
 #[derive(Clone, Debug, Deserialize)]
@@ -36,8 +50,17 @@ pub struct Scenario {
     pub teaches: String,
     /// The cause that the checker must find. The checker never sees this line.
     pub cause: Spanned<String>,
+    /// The scenario that looks the same at first.
+    #[serde(default)]
+    pub twin: Option<Twin>,
     /// The registries that exist, each at its own host.
     pub registries: Vec<Registry>,
+    /// Other machines on the network.
+    #[serde(default)]
+    pub machines: Vec<Machine>,
+    /// What names resolve to from the beginning, beside the hosts themselves.
+    #[serde(default)]
+    pub dns: IndexMap<String, DnsAnswer>,
     /// The Azure tenant, where there is one.
     #[serde(default)]
     pub azure: Option<Azure>,
@@ -60,50 +83,35 @@ impl Scenario {
     }
 }
 
-/// One registry host and what it holds.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Registry {
-    /// The host name in references, with the port where it is not 443.
-    pub host: Spanned<String>,
-    /// Images, each in one line: `team/web:v1 linux/amd64,linux/arm64 2x64KiB`.
-    #[serde(default)]
-    pub images: Vec<Spanned<String>>,
-    /// Who may pull.
-    #[serde(default)]
-    pub access: Access,
-}
-
-/// Who may pull from a registry.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Access {
-    /// Anyone, without a token.
-    #[default]
-    Open,
-    /// Anyone, with an anonymous token from the registry's own token service.
-    AnonymousToken,
-    /// An Azure Container Registry; its rules are in the `azure` section.
-    Acr,
-}
-
 /// What the cluster is made of.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Cluster {
     /// Nodes that exist when the first act begins.
     pub nodes: Spanned<u32>,
+    /// The public address that the nodes go out with; their own where absent.
+    #[serde(default)]
+    pub egress: Option<std::net::IpAddr>,
+    /// What all nodes are like.
+    #[serde(default)]
+    pub node: NodeSettings,
+    /// What single nodes are like beside that, by name.
+    #[serde(default)]
+    pub nodes_by_name: IndexMap<String, NodeSettings>,
     /// Ordinary Kubernetes YAML, as for `kubectl apply`.
     pub manifests: Spanned<String>,
 }
 
 /// What the person who runs the checker has, beside access to the cluster.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct CheckerAccess {
     /// A token for Azure Resource Manager.
     #[serde(default)]
     pub arm: bool,
+    /// The node whose `hosts.toml` files the user has at hand.
+    #[serde(default)]
+    pub hosts_of: Option<String>,
 }
 
 /// The six acts, in the order in which they are played.
@@ -130,7 +138,7 @@ pub struct Acts {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Rollout {
     /// The state that each named workload must reach.
-    pub expect: IndexMap<Target, WorkloadState>,
+    pub expect: IndexMap<Target, Spanned<WorkloadState>>,
     /// For how long to wait for it.
     #[serde(default = "Span::ten_minutes")]
     pub within: Span,
@@ -183,7 +191,7 @@ pub struct Observed {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Diagnose {
     /// What a user would name on the command line.
-    pub ask: Target,
+    pub ask: Spanned<Target>,
     /// What must come out, beside the scenario's cause.
     pub expect: Diagnosis,
 }
@@ -196,7 +204,10 @@ pub struct Diagnosis {
     pub verdict: ExpectedVerdict,
     /// The stage at which the pull stops.
     #[serde(default)]
-    pub stage: Option<String>,
+    pub stage: Option<Spanned<String>>,
+    /// Other images of the same question, each with the cause that must come out for it.
+    #[serde(default)]
+    pub also: IndexMap<String, Spanned<String>>,
 }
 
 /// The kind of verdict that is expected.

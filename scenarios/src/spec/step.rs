@@ -1,9 +1,14 @@
 //! What can be done to a cluster, a network, a registry or a tenant: the steps of `break` and `fix`.
 
+use fake_registry::Rule;
 use indexmap::IndexMap;
 use serde::Deserialize;
+use serde_saphyr::Spanned;
 
-use super::{RoleGrant, Sku, Target};
+use super::{
+    Diagnosis, Firewall, NodeSettings, RegistryLoad, RegistryNetwork, RegistrySettings, RoleGrant,
+    Service, SetDns, SetSku, SetTls, Target,
+};
 
 /// One step. A backend that cannot do it says so, and the scenario is skipped with the reason.
 #[derive(Clone, Debug, Deserialize)]
@@ -17,138 +22,99 @@ pub enum Step {
     Apply(String),
     /// `kubectl delete`.
     Delete(Target),
+    /// `kubectl delete secret`, by name.
+    DeleteSecret(String),
+    /// `kubectl rollout restart`.
+    Restart(Target),
     /// `kubectl cordon` of a node by name.
     Cordon(String),
+    /// `kubectl uncordon` of a node by name.
+    Uncordon(String),
     /// Nodes that join, with empty caches.
     AddNodes(AddNodes),
-    /// A rule in a node's packet filter.
+    /// Changes the configuration of a node.
+    SetNode(SetNode),
+    /// Restarts the runtime of a node: pulls that run end, containers go on.
+    RestartRuntime(String),
+    /// Takes an image away from a node, as `crictl rmi` and the garbage collector do.
+    RemoveImage(RemoveImage),
+    /// A rule in a packet filter.
     Firewall(Firewall),
     /// What a name resolves to, on one node or everywhere.
     SetDns(SetDns),
+    /// What is wrong with the TLS of a host.
+    SetTls(SetTls),
+    /// What listens at a host's port.
+    Service(Service),
+    /// The fault script of all registries from now on, as docs/faults.md has it; empty, it ends.
+    Faults(Vec<Rule>),
     /// Takes a role assignment away.
     RemoveRole(RoleGrant),
     /// Makes a role assignment.
     AssignRole(RoleGrant),
+    /// The identities that the metadata service knows at a node from now on.
+    NodeIdentities(NodeIdentities),
     /// Requests that other clients of the same identity take from a registry's quota.
     RegistryLoad(RegistryLoad),
     /// Changes a registry's tier.
     SetSku(SetSku),
     /// Changes who may reach a registry.
     RegistryNetwork(RegistryNetwork),
+    /// Changes whether a registry has an admin user and anonymous pulls.
+    RegistrySettings(RegistrySettings),
     /// Adds a tag, by an image line as in `registries`.
     Push(TagChange),
     /// Removes a tag.
     Untag(TagChange),
     /// Waits.
     Wait(super::Span),
+    /// Asks the checker once more: a cause that was hidden behind the first one.
+    Diagnose(DiagnoseAgain),
     /// Carries out a command of the remedy that the checker printed.
     ApplyRemedy(ApplyRemedy),
 }
 
-/// How many nodes join.
-#[derive(Clone, Copy, Debug, Deserialize)]
+/// How many nodes join, and what they are like.
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct AddNodes {
     /// How many.
     pub count: u32,
+    /// What differs from `cluster.node`.
+    #[serde(default)]
+    pub node: NodeSettings,
 }
 
-/// A rule in a node's packet filter, for packets that leave the node.
+/// A change of a node's configuration.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Firewall {
-    /// The node.
-    pub node: String,
-    /// The host whose addresses are meant.
-    pub to: String,
-    /// The port.
-    #[serde(default = "https")]
-    pub port: u16,
-    /// What happens to the packets.
-    pub action: FirewallAction,
-}
-
-const fn https() -> u16 {
-    443
-}
-
-/// What a packet filter does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FirewallAction {
-    /// Says nothing.
-    Drop,
-    /// Answers with a reset.
-    Refuse,
-    /// Removes every rule for that host and port.
-    Open,
-}
-
-/// What a name resolves to.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct SetDns {
-    /// The node whose resolver changes; every resolver where absent.
+pub struct SetNode {
+    /// The node; every node that there is where absent.
     #[serde(default)]
     pub node: Option<String>,
-    /// The name.
-    pub name: String,
-    /// What the resolver does.
-    pub answer: DnsAnswer,
+    /// What changes.
+    pub to: NodeSettings,
 }
 
-/// What a resolver does with a question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DnsAnswer {
-    /// The name does not exist.
-    NxDomain,
-    /// The server failed.
-    ServFail,
-    /// No answer.
-    Silent,
-    /// The answer from before any change.
-    Restore,
-}
-
-/// Requests that others take from a registry's data-plane read quota.
+/// An image that goes from a node.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct RegistryLoad {
-    /// The registry's name.
-    pub registry: String,
-    /// The identity that the load is counted for: `kubelet` or one of `identities`.
-    pub who: String,
-    /// Requests a minute.
-    pub requests_per_minute: u32,
+pub struct RemoveImage {
+    /// The node.
+    pub node: String,
+    /// The image, as it was pulled.
+    pub image: String,
 }
 
-/// Changes a registry's tier.
+/// Identities of a node.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct SetSku {
-    /// The registry's name.
-    pub registry: String,
-    /// The new tier.
-    pub sku: Sku,
-}
-
-/// Changes who may reach a registry.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct RegistryNetwork {
-    /// The registry's name.
-    pub registry: String,
-    /// Whether it is reachable other than through private endpoints.
-    #[serde(default = "yes")]
-    pub public: bool,
-    /// The addresses and ranges that are let in; everyone where absent.
+pub struct NodeIdentities {
+    /// The node; every node that there is where absent.
     #[serde(default)]
-    pub allow_only: Option<Vec<String>>,
-}
-
-const fn yes() -> bool {
-    true
+    pub node: Option<String>,
+    /// `kubelet`, `control-plane`, or one of `identities`.
+    pub identities: Vec<String>,
 }
 
 /// A tag that comes or goes.
@@ -161,10 +127,46 @@ pub struct TagChange {
     pub image: String,
 }
 
+/// A further question to the checker.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct DiagnoseAgain {
+    /// What a user would name on the command line.
+    pub ask: Spanned<Target>,
+    /// The cause that must come out.
+    pub cause: Spanned<String>,
+    /// What else must come out.
+    pub expect: Diagnosis,
+}
+
 /// Which command of the remedy is carried out.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(transparent)]
-pub struct ApplyRemedy(
+#[serde(untagged)]
+pub enum ApplyRemedy {
     /// The words that the command begins with, without its flags: `kubectl set image`.
-    pub String,
-);
+    Command(String),
+    /// The same, and what the reader has to fill in where the command has `…`.
+    Filled {
+        /// The words that the command begins with.
+        command: String,
+        /// Values by option: `{ --docker-username: ci }`.
+        with: IndexMap<String, String>,
+    },
+}
+
+impl ApplyRemedy {
+    /// The words that the command begins with.
+    pub fn command(&self) -> &str {
+        match self {
+            Self::Command(command) | Self::Filled { command, .. } => command,
+        }
+    }
+
+    /// What stands for `…`.
+    pub fn with(&self) -> Option<&IndexMap<String, String>> {
+        match self {
+            Self::Command(_) => None,
+            Self::Filled { with, .. } => Some(with),
+        }
+    }
+}

@@ -7,6 +7,8 @@
     reason = "each test binary uses its own part, and a test may panic"
 )]
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use pull_scenarios::spec::{self, Scenario};
 use pull_scenarios::{Ending, Play, play_embedded};
 use pullcheck::verdict::Verdict;
@@ -29,6 +31,32 @@ pub(crate) fn changed(id: &str, changes: &[(&str, &str)]) -> Scenario {
 
 pub(crate) fn scenario(id: &str) -> Scenario {
     changed(id, &[])
+}
+
+/// Plays the whole catalogue, on as many threads as there are cores.
+pub(crate) fn all(seed: u64) -> Vec<Play> {
+    let scenarios = pull_scenarios::catalogue::all().unwrap();
+    let next = AtomicUsize::new(0);
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut plays: Vec<(usize, Play)> = std::thread::scope(|scope| {
+        let work = || {
+            let mut mine = Vec::new();
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(scenario) = scenarios.get(index) else {
+                    return mine;
+                };
+                mine.push((index, play_embedded(scenario, seed)));
+            }
+        };
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    plays.sort_by_key(|(index, _)| *index);
+    plays.into_iter().map(|(_, play)| play).collect()
 }
 
 /// Plays and insists that every act is as expected.

@@ -188,6 +188,7 @@ fn the_remedy_names_the_object_and_the_scope() {
         in_cluster: true,
         told: &[],
         hanging: None,
+        ahead: &[],
         after_pull: false,
         running: 0,
         platform: None,

@@ -145,6 +145,7 @@ fn the_remedy_for_a_bad_tag_is_the_line_to_type() {
         in_cluster: true,
         told: &[],
         hanging: None,
+        ahead: &[],
         after_pull: false,
         running: 0,
         platform: None,

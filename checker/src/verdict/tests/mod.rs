@@ -207,6 +207,7 @@ impl Asked {
             in_cluster: !self.nodes.is_empty(),
             told: &self.told,
             hanging: self.hanging,
+            ahead: &[],
             after_pull: false,
             running: 0,
             platform: None,

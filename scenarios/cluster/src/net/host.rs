@@ -242,9 +242,17 @@ impl Host {
             }
             Verdict::NetUnreachable => return Err(DialError::NetUnreachable),
             Verdict::Delay(extra) => delay = extra,
-            Verdict::Allow | Verdict::ResetAfter(_) | Verdict::StallAfter(_) => {}
+            Verdict::Allow
+            | Verdict::ResetAfter(_)
+            | Verdict::StallAfter(_)
+            | Verdict::DropLarger(_)
+            | Verdict::Redirect(_) => {}
         }
-        let Some(remote) = self.remote(to) else {
+        let reached = match self.verdict(to) {
+            Verdict::Redirect(address) => SocketAddr::new(address, to.port()),
+            _ => to,
+        };
+        let Some(remote) = self.remote(reached) else {
             let (wait, error) = if is_link_local(to.ip()) {
                 (NEIGHBOUR_TIMEOUT, DialError::NoRoute)
             } else {
@@ -255,7 +263,7 @@ impl Host {
         };
         sleep(latency + delay).await;
         // The port is looked at when the packet arrives there, not when it was sent.
-        let Some(acceptor) = self.acceptor(to) else {
+        let Some(acceptor) = self.acceptor(reached) else {
             sleep(latency).await;
             return Err(DialError::Refused);
         };

@@ -33,6 +33,11 @@ pub enum Verdict {
     ResetAfter(u64),
     /// Let it through until this many bytes were received, then say nothing any more.
     StallAfter(u64),
+    /// Let small packets through and lose an answer's larger ones, and the connection with them, as a tunnel
+    /// does whose smaller packets nobody told the sender of.
+    DropLarger(usize),
+    /// Let it through, to another machine than the one dialled: something in between takes the connection over.
+    Redirect(IpAddr),
     /// Let it through, every packet sent so much later.
     Delay(Duration),
 }

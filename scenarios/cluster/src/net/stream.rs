@@ -111,6 +111,10 @@ impl Flow {
                 extra,
             };
         }
+        if matches!(verdict, Verdict::DropLarger(limit) if size > limit) {
+            self.fall_silent();
+            return Passage::Swallow;
+        }
         let before = self.received.fetch_add(size as u64, Ordering::Relaxed);
         let allowed = match verdict {
             Verdict::ResetAfter(limit) | Verdict::StallAfter(limit) => {

@@ -107,6 +107,11 @@ impl Content {
         self.images.iter()
     }
 
+    /// Bytes of all content.
+    pub(crate) fn stored(&self) -> u64 {
+        self.entries.values().map(|entry| entry.size).sum()
+    }
+
     fn collect(&mut self) {
         let needed: BTreeSet<&String> = self
             .images

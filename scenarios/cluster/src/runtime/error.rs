@@ -28,6 +28,8 @@ pub enum Code {
     Canceled,
     /// A deadline passed.
     DeadlineExceeded,
+    /// The runtime went away.
+    Unavailable,
 }
 
 impl fmt::Display for Code {
@@ -46,6 +48,14 @@ pub struct Status {
 }
 
 impl Status {
+    /// What the kubelet's connection to the runtime says when the runtime is restarted.
+    pub(crate) fn unavailable() -> Self {
+        Self {
+            code: Code::Unavailable,
+            message: "error reading from server: EOF".to_owned(),
+        }
+    }
+
     /// The text that reaches events and statuses.
     pub fn as_kubelet_prints(&self, profile: &Profile) -> String {
         if self.code == Code::Unknown && profile.hides_unknown_code() {
@@ -135,11 +145,14 @@ pub enum TransportError {
     Other(String),
     /// Cancelled by the progress watch.
     Canceled,
+    /// On the way to the proxy.
+    Proxy(Box<Self>),
 }
 
 impl TransportError {
     fn code(&self) -> Code {
         match self {
+            Self::Proxy(inner) => inner.code(),
             Self::Dial {
                 failure: DialFailure::Timeout { deadline: true },
                 ..
@@ -165,6 +178,7 @@ impl TransportError {
                 };
                 format!("dial tcp: lookup {host} on {server}: {said}")
             }
+            Self::Proxy(inner) => format!("proxyconnect tcp: {}", inner.text(profile)),
             Self::Dial { to, failure } => {
                 let said = match failure {
                     DialFailure::Refused => "connect: connection refused",

@@ -18,6 +18,7 @@ mod session;
 pub mod steps;
 mod tls;
 pub(crate) mod transport;
+mod tunnel;
 mod unpack;
 pub(crate) mod url;
 
@@ -25,10 +26,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::ClientConfig;
+use tokio::sync::Notify;
 
 pub use auth::Credential;
 pub use content::Image;
 pub use hosts::{Mirror, RegistryHost};
+pub use tunnel::HttpProxy;
 
 use self::auth::Authorizer;
 use self::content::Content;
@@ -67,8 +70,21 @@ pub struct Containerd {
 struct Shared {
     config: RuntimeConfig,
     dialer: Dialer,
-    tls: Arc<ClientConfig>,
+    machine: Mutex<Machine>,
     content: Mutex<Content>,
+    /// Ends every pull that runs.
+    restarted: Notify,
+}
+
+/// What an administrator can change while the runtime runs; a pull takes it as it is when it begins.
+struct Machine {
+    trusted_ca: Vec<Vec<u8>>,
+    hosts: BTreeMap<String, RegistryHost>,
+    clock: Clock,
+    tls: Arc<ClientConfig>,
+    proxy: Option<HttpProxy>,
+    /// Bytes that content may take; none is no limit.
+    room: Option<u64>,
 }
 
 /// An image name of the node's list, as the node status shows it.
@@ -83,19 +99,28 @@ pub struct ListedImage {
 impl Containerd {
     /// An empty runtime on a host.
     pub fn new(config: RuntimeConfig, host: Host, clock: Clock, seed: Seed) -> Self {
-        let tls = tls::client_config(&config.trusted_ca, clock);
+        let machine = Machine {
+            trusted_ca: config.trusted_ca.clone(),
+            hosts: config.hosts.clone(),
+            clock,
+            tls: tls::client_config(&config.trusted_ca, clock),
+            proxy: None,
+            room: None,
+        };
         let chance = Arc::new(Mutex::new(seed.generator("containerd")));
         let dialer = Dialer {
             host,
             clock,
             chance,
+            proxy: None,
         };
         Self {
             shared: Arc::new(Shared {
                 config,
                 dialer,
-                tls,
+                machine: Mutex::new(machine),
                 content: Mutex::default(),
+                restarted: Notify::new(),
             }),
         }
     }
@@ -105,12 +130,67 @@ impl Containerd {
         self.shared.config.profile
     }
 
+    /// Replaces `hosts.toml` of one registry; with none there is no such file.
+    pub fn set_hosts(&self, registry: &str, host: Option<RegistryHost>) {
+        let mut machine = self.machine();
+        match host {
+            Some(host) => machine.hosts.insert(registry.to_owned(), host),
+            None => machine.hosts.remove(registry),
+        };
+    }
+
+    /// Replaces the certificates (DER) that the machine trusts.
+    pub fn set_trust(&self, trusted_ca: Vec<Vec<u8>>) {
+        let mut machine = self.machine();
+        machine.tls = tls::client_config(&trusted_ca, machine.clock);
+        machine.trusted_ca = trusted_ca;
+    }
+
+    /// Sets the machine's clock, by which certificates are judged. Events keep the cluster's time.
+    pub fn set_clock(&self, clock: Clock) {
+        let mut machine = self.machine();
+        machine.tls = tls::client_config(&machine.trusted_ca, clock);
+        machine.clock = clock;
+    }
+
+    /// Starts the runtime anew with another proxy in its environment, or none.
+    pub fn set_proxy(&self, proxy: Option<HttpProxy>) {
+        self.machine().proxy = proxy;
+    }
+
+    /// Restarts the runtime: every pull that runs ends with the error of a connection to it that broke.
+    pub fn restart(&self) {
+        self.shared.restarted.notify_waiters();
+    }
+
+    /// How many bytes of content the image file system has room for; none is no limit.
+    pub fn set_room(&self, bytes: Option<u64>) {
+        self.machine().room = bytes;
+    }
+
+    /// Whether so many bytes more than what is stored fit.
+    fn has_room(&self, bytes: u64) -> bool {
+        let room = self.machine().room;
+        room.is_none_or(|room| self.content().stored().saturating_add(bytes) <= room)
+    }
+
+    fn machine(&self) -> MutexGuard<'_, Machine> {
+        self.shared
+            .machine
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// CRI `PullImage` with one credential or none.
     pub async fn pull(&self, image: &str, credential: Option<Credential>) -> Result<Image, Status> {
         let profile = self.profile();
-        self.try_pull(image, credential)
-            .await
-            .map_err(|error| error.status(&profile))
+        tokio::select! {
+            biased;
+            () = self.shared.restarted.notified() => Err(Status::unavailable()),
+            pulled = self.try_pull(image, credential) => {
+                pulled.map_err(|error| error.status(&profile))
+            }
+        }
     }
 
     /// The same with the error as a value.
@@ -124,10 +204,22 @@ impl Containerd {
             failure: Failure::Reference(image.to_owned(), why),
         })?;
         let config = &self.shared.config;
+        let (places, client) = {
+            let machine = self.machine();
+            let dialer = Dialer {
+                clock: machine.clock,
+                proxy: machine.proxy.clone(),
+                ..self.shared.dialer.clone()
+            };
+            (
+                hosts::places(named.domain(), machine.hosts.get(named.domain())),
+                Client::new(dialer, Arc::clone(&machine.tls)),
+            )
+        };
         let session = Session {
             profile: config.profile,
-            places: hosts::places(named.domain(), config.hosts.get(named.domain())),
-            client: Client::new(self.shared.dialer.clone(), Arc::clone(&self.shared.tls)),
+            places,
+            client,
             authorizer: Authorizer::new(config.profile, credential, named.path()),
             image: named,
             progress: Progress::new(&config.profile),
@@ -219,7 +311,7 @@ impl Containerd {
         Provider::new(
             config,
             self.shared.dialer.clone(),
-            Arc::clone(&self.shared.tls),
+            Arc::clone(&self.machine().tls),
         )
     }
 

@@ -63,6 +63,13 @@ impl Drop for Held<'_> {
     }
 }
 
+/// Where containerd keeps what it has of a blob so far.
+fn ingest_path(digest: &str) -> String {
+    let name = media::digest(Sha256::new_with_prefix(digest));
+    let name = name.split(':').next_back().unwrap_or_default();
+    format!("/var/lib/containerd/io.containerd.content.v1.content/ingest/{name}/data")
+}
+
 /// What came of unpacking a layer, if it was fetched: its diff id where that can be told, or why not.
 type Unpacked = Option<Result<Option<String>, String>>;
 
@@ -269,6 +276,9 @@ impl Pull<'_> {
                 Some(Ok(bytes)) => {
                     strikes = 0;
                     got += bytes.len() as u64;
+                    if !self.runtime.has_room(got) {
+                        return Err(Failure::NoSpace(ingest_path(&want.digest)));
+                    }
                     active.add(bytes.len() as u64);
                     hasher.update(&bytes);
                     each(&bytes);

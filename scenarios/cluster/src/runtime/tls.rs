@@ -156,6 +156,17 @@ pub(crate) fn describe(error: &Error, name: &str, clock: &Clock) -> TransportErr
     }
 }
 
+/// What the other side objected to, if it said so.
+pub(crate) fn alert(error: &Error) -> Option<TransportError> {
+    match error {
+        Error::AlertReceived(alert) => Some(TransportError::Tls(format!(
+            "remote error: tls: {}",
+            alert_text(*alert)
+        ))),
+        _ => None,
+    }
+}
+
 fn certificate(problem: &CertificateError, name: &str, clock: &Clock) -> String {
     let expired = "x509: certificate has expired or is not yet valid: current time";
     match problem {

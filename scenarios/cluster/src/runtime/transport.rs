@@ -29,6 +29,7 @@ use tokio_rustls::TlsConnector;
 use super::error::{DialFailure, LookupFailure, TransportError};
 use super::go;
 use super::tls;
+use super::tunnel::HttpProxy;
 use super::url::{Scheme, Url};
 use crate::clock::{Clock, Generator};
 use crate::net::{DialError, Host, LookupError, Stream};
@@ -48,6 +49,8 @@ pub(crate) struct Dialer {
     pub(crate) host: Host,
     pub(crate) clock: Clock,
     pub(crate) chance: Arc<Mutex<Generator>>,
+    /// The proxy in the runtime's environment.
+    pub(crate) proxy: Option<HttpProxy>,
 }
 
 /// The client.
@@ -180,7 +183,10 @@ impl Client {
     }
 
     async fn connect(&self, url: &Url) -> Result<Connection, TransportError> {
-        let stream = self.dialer.dial(url).await?;
+        let stream = match self.dialer.proxy_for(url) {
+            Some(proxy) => self.dialer.tunnel(proxy, url).await?,
+            None => self.dialer.dial(url).await?,
+        };
         let ends = Ends {
             from: stream.local_addr(),
             to: stream.peer_addr(),
@@ -359,6 +365,11 @@ impl Ends {
         let mut cause = error.source();
         while let Some(source) = cause {
             if let Some(io) = source.downcast_ref::<io::Error>() {
+                // With TLS 1.3 a server refuses the client's certificate after the client is done.
+                let tls = io.get_ref().and_then(|inner| inner.downcast_ref());
+                if let Some(alert) = tls.and_then(tls::alert) {
+                    return alert;
+                }
                 return match io.kind() {
                     io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => self.reset(),
                     // TLS that ends without its own goodbye.
@@ -378,7 +389,7 @@ impl Ends {
 }
 
 impl Dialer {
-    async fn dial(&self, url: &Url) -> Result<Stream, TransportError> {
+    pub(super) async fn dial(&self, url: &Url) -> Result<Stream, TransportError> {
         let name = url.host();
         let port = url.port().ok_or_else(|| {
             TransportError::Other(format!(

@@ -17,8 +17,12 @@ use tokio_rustls::rustls::time_provider::TimeProvider;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
 use crate::backend::StepError;
+use crate::remedy::Command;
 
 const HOST: &str = "management.azure.com";
+/// API versions that `az` asks for.
+const REGISTRIES: &str = "2025-11-01";
+const CLUSTERS: &str = "2025-08-01";
 
 /// A person at the workstation who is signed in to Azure.
 pub(super) struct Az {
@@ -26,6 +30,7 @@ pub(super) struct Az {
     pub(super) authority: Vec<u8>,
     pub(super) clock: Clock,
     pub(super) token: String,
+    pub(super) subscription: String,
 }
 
 impl Az {
@@ -113,10 +118,55 @@ impl Az {
             .map_err(|error| StepError::failed(&error))
     }
 
+    /// What `az` does with one command.
+    pub(super) async fn run(&self, command: &Command) -> Result<(), StepError> {
+        match command {
+            Command::AssignRole {
+                assignee,
+                principal_type,
+                role,
+                scope,
+            } => {
+                let kind = principal_type.as_deref();
+                self.assign_role(assignee, kind, role, scope).await
+            }
+            Command::UpdateRegistry {
+                name,
+                resource_group,
+                change,
+            }
+            | Command::AllowArmTokens {
+                name,
+                resource_group,
+                change,
+            } => {
+                let id = self.registry(name, resource_group.as_deref()).await?;
+                self.patch(&id, change.body()).await
+            }
+            Command::AllowAddress {
+                name,
+                resource_group,
+                address,
+            } => {
+                let id = self.registry(name, resource_group.as_deref()).await?;
+                self.allow_address(&id, address).await
+            }
+            Command::AttachRegistry {
+                name,
+                resource_group,
+                registry,
+            } => self.attach(name, resource_group, registry).await,
+            other => Err(StepError::Failed(format!(
+                "`{other}` is no command of a cloud"
+            ))),
+        }
+    }
+
     /// `az role assignment create`: finds the role by name, then assigns it.
-    pub(super) async fn assign_role(
+    async fn assign_role(
         &self,
         assignee: &str,
+        principal_type: Option<&str>,
         role: &str,
         scope: &str,
     ) -> Result<(), StepError> {
@@ -137,23 +187,19 @@ impl Az {
         let path = format!(
             "{scope}/providers/Microsoft.Authorization/roleAssignments/{name}?api-version=2022-04-01"
         );
-        let body = json!({"properties": {
-            "roleDefinitionId": definition,
-            "principalId": assignee,
-            "principalType": "ServicePrincipal",
-        }});
+        let mut properties = json!({"roleDefinitionId": definition, "principalId": assignee});
+        if let (Some(kind), Some(map)) = (principal_type, properties.as_object_mut()) {
+            map.insert("principalType".to_owned(), kind.into());
+        }
+        let body = json!({ "properties": properties });
         self.send(Method::PUT, &path, Some(body)).await.map(drop)
     }
 
-    /// `az acr update --sku`: finds the registry by name in the subscription, then patches it.
-    pub(super) async fn set_sku(
-        &self,
-        subscription: &str,
-        name: &str,
-        sku: &str,
-    ) -> Result<(), StepError> {
+    /// The id of a registry by name; a resource group that is named must be its own.
+    async fn registry(&self, name: &str, group: Option<&str>) -> Result<String, StepError> {
         let path = format!(
-            "/subscriptions/{subscription}/providers/Microsoft.ContainerRegistry/registries?api-version=2025-11-01"
+            "/subscriptions/{}/providers/Microsoft.ContainerRegistry/registries?api-version={REGISTRIES}",
+            self.subscription
         );
         let found = self.send(Method::GET, &path, None).await?;
         let registries = found
@@ -172,11 +218,61 @@ impl Az {
             .ok_or_else(|| {
                 StepError::Failed(format!("the subscription has no registry `{name}`"))
             })?;
-        let path = format!("{id}?api-version=2025-11-01");
-        self.send(Method::PATCH, &path, Some(json!({"sku": {"name": sku}})))
-            .await
-            .map(drop)
+        match group {
+            Some(group) if !is_in_group(id, group) => Err(StepError::Failed(format!(
+                "the registry `{name}` is not in resource group `{group}`"
+            ))),
+            _ => Ok(id.to_owned()),
+        }
     }
+
+    async fn patch(&self, id: &str, body: Value) -> Result<(), StepError> {
+        let path = format!("{id}?api-version={REGISTRIES}");
+        self.send(Method::PATCH, &path, Some(body)).await.map(drop)
+    }
+
+    /// `az acr network-rule add`: the rules that are there, and one more.
+    async fn allow_address(&self, id: &str, address: &str) -> Result<(), StepError> {
+        let path = format!("{id}?api-version={REGISTRIES}");
+        let found = self.send(Method::GET, &path, None).await?;
+        let mut rules = found
+            .pointer("/properties/networkRuleSet/ipRules")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default();
+        rules.push(json!({"action": "Allow", "value": address}));
+        let set = json!({"defaultAction": "Deny", "ipRules": rules});
+        let body = json!({"properties": {"networkRuleSet": set}});
+        self.patch(id, body).await
+    }
+
+    /// `az aks update --attach-acr`: AcrPull for the kubelet identity.
+    async fn attach(&self, name: &str, group: &str, registry: &str) -> Result<(), StepError> {
+        let path = format!(
+            "/subscriptions/{}/resourceGroups/{group}/providers/Microsoft.ContainerService/managedClusters/{name}?api-version={CLUSTERS}",
+            self.subscription
+        );
+        let found = self.send(Method::GET, &path, None).await?;
+        let identity = found
+            .pointer("/properties/identityProfile/kubeletidentity/objectId")
+            .and_then(Value::as_str)
+            .ok_or_else(|| StepError::Failed(format!("{name} has no kubelet identity")))?;
+        let scope = self.registry(registry, None).await?;
+        let kind = Some("ServicePrincipal");
+        self.assign_role(identity, kind, "AcrPull", &scope).await
+    }
+}
+
+/// Whether a resource id lies in a resource group.
+fn is_in_group(id: &str, group: &str) -> bool {
+    let mut parts = id.split('/');
+    let mut parts = parts
+        .by_ref()
+        .skip_while(|part| !part.eq_ignore_ascii_case("resourceGroups"));
+    parts.next().is_some()
+        && parts
+            .next()
+            .is_some_and(|own| own.eq_ignore_ascii_case(group))
 }
 
 /// A GUID made from what is assigned to whom and where.

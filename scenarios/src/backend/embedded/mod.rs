@@ -4,7 +4,12 @@
 //! real rooms: sim-cluster's kubelets pull over the simulated network from fake-registry.
 
 mod cloud;
+mod nodes;
 mod place;
+mod proxy;
+mod registries;
+mod reset;
+mod services;
 mod tenant;
 
 use std::collections::BTreeMap;
@@ -12,31 +17,34 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use fake_registry::{
-    Accounts, AuthPolicy, Conn, FakeRegistry, Flavour, HostSpec, Scheme, TokenService,
-};
+use fake_registry::{FakeRegistry, Scheme, Script};
+use pullcheck::check::Settings as CheckerSettings;
 use pullcheck::keyring::Secret;
+use pullcheck::reference::{Reference, Target};
 use pullcheck::world::{Arm, FixedToken, Net, Place as CheckerPlace, Trust, Vantage, World};
 use sim_cluster::clock::default_start;
 use sim_cluster::cluster::Cluster;
 use sim_cluster::credential::AcrCredentialProvider;
-use sim_cluster::net::{Acceptor, Host, Network, Record, Rule, RuleId, Verdict};
-use sim_cluster::node::NodeSpec;
+use sim_cluster::net::{Host, Network, Rule, RuleId, Verdict};
+use sim_cluster::node::{Node, NodeSpec};
 
 use self::cloud::Az;
+use self::nodes::Settings;
 use self::place::{Date, Place};
+use self::services::{Services, record};
 use self::tenant::Tenant;
 use super::{Attempt, Backend, StepError};
 use crate::observer::Seconds;
 use crate::play::{Act, ActPlayed, Ending, Mismatch, NAMESPACE, Play};
 use crate::remedy::Command;
-use crate::spec::{Access, DnsAnswer, FirewallAction, Scenario, Step};
+use crate::spec::{FirewallAction, NodeSettings, Scenario, Step};
+use crate::versions::Versions;
 
 /// The metadata service of every cloud, reached from the machine itself only.
 const METADATA: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)), 80);
 
-/// Plays on a runtime with a paused clock.
-pub(crate) fn play(scenario: &Scenario, seed: u64) -> Play {
+/// Plays on a runtime with a paused clock. A panic of a simulated task fails the play.
+pub(crate) fn play(scenario: &Scenario, seed: u64, versions: Versions) -> Play {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -46,8 +54,18 @@ pub(crate) fn play(scenario: &Scenario, seed: u64) -> Play {
         Err(error) => return cannot(scenario, seed, &format!("no runtime: {error}")),
     };
     runtime.block_on(async {
-        match Embedded::build(scenario, seed, default_start()) {
-            Ok(backend) => crate::play::play(&backend, scenario, seed).await,
+        match Embedded::build(scenario, seed, versions, default_start()) {
+            Ok(backend) => {
+                let mut play = crate::play::play(&backend, scenario, seed).await;
+                for panic in backend.cluster.failures().list() {
+                    play.fail(Mismatch {
+                        what: "a task of the simulation".to_owned(),
+                        expected: "no panic".to_owned(),
+                        seen: panic.to_string(),
+                    });
+                }
+                play
+            }
             Err(error) => cannot(scenario, seed, &error.to_string()),
         }
     })
@@ -84,11 +102,17 @@ pub(crate) struct Embedded {
     cluster: Cluster,
     network: Network,
     registry: FakeRegistry,
+    services: Services,
     workstation: Host,
     tenant: Option<Tenant>,
     /// Whether the person who runs the checker has a token for Azure Resource Manager.
     arm: bool,
-    hosts: Vec<String>,
+    /// The node whose `hosts.toml` files that person has.
+    hosts_of: Option<String>,
+    /// What nodes are like.
+    node: NodeSettings,
+    nodes_by_name: indexmap::IndexMap<String, NodeSettings>,
+    settings: Settings,
     state: Mutex<State>,
 }
 
@@ -124,6 +148,7 @@ impl Embedded {
     pub(crate) fn build(
         scenario: &Scenario,
         seed: u64,
+        versions: Versions,
         start: jiff::Timestamp,
     ) -> Result<Self, StepError> {
         let network = Network::new();
@@ -131,82 +156,42 @@ impl Embedded {
             .seed(seed)
             .start_time(start)
             .network(network.clone())
+            .profile(versions.profile())
             .build();
-        let tenant = scenario.azure.as_ref().map(Tenant::new);
-        let clock = fake_registry::Clock::starting_at(start);
-        let mut builder = FakeRegistry::builder().seed(seed).clock(clock);
-        for registry in &scenario.registries {
-            let spec = HostSpec::new(registry.host.value.as_str());
-            builder = builder.host(match registry.access {
-                Access::Open => spec.auth(AuthPolicy::Open),
-                Access::AnonymousToken => {
-                    let anyone = Accounts::new().anonymous(&["*:pull"]);
-                    spec.auth(AuthPolicy::Token(TokenService::new(anyone)))
-                }
-                Access::Acr => spec.flavour(Flavour::Acr),
-            });
-            for image in &registry.images {
-                builder = builder.image(&registry.host.value, &image.value);
-            }
-        }
-        if let Some(tenant) = &tenant {
-            builder = builder.azure(tenant.describe());
-        }
-        let registry = builder.build().map_err(|error| StepError::failed(&error))?;
-
+        let tenant = scenario
+            .azure
+            .as_ref()
+            .map(|azure| Tenant::new(azure, start));
+        let registry = registries::build(scenario, tenant.as_ref(), seed, start)?;
+        let intercepting = registries::intercepting(scenario, seed, start)?;
+        let services = Services::new(
+            &network,
+            cluster.failures(),
+            &registry,
+            intercepting.as_ref(),
+            scenario,
+        );
         let workstation =
             network.add_host("workstation", &[IpAddr::V4(Ipv4Addr::new(10, 1, 0, 10))]);
-        let hosts: Vec<String> = scenario
-            .registries
-            .iter()
-            .map(|r| r.host.value.clone())
-            .collect();
         let world = Self {
             cluster,
             network,
             registry,
+            services,
             workstation,
             tenant,
             arm: scenario.checker.arm,
-            hosts,
+            hosts_of: scenario.checker.hosts_of.clone(),
+            node: scenario.cluster.node.clone(),
+            nodes_by_name: scenario.cluster.nodes_by_name.clone(),
+            settings: Settings::default(),
             state: Mutex::default(),
         };
-        world.open_services();
-        world.add_nodes(scenario.cluster.nodes.value)?;
+        world.add_nodes(scenario.cluster.nodes.value, &NodeSettings::default())?;
         Ok(world)
     }
 
-    /// Every registry and cloud name at an address of its own.
-    fn open_services(&self) {
-        let cloud = ["management.azure.com", "login.microsoftonline.com"];
-        let cloud = cloud
-            .iter()
-            .filter(|_| self.tenant.is_some())
-            .map(|name| (*name).to_owned());
-        for (number, name) in (10_u8..).zip(self.hosts.iter().cloned().chain(cloud)) {
-            let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, number));
-            let host = self.network.add_host(&name, &[address]);
-            host.listen(443, self.acceptor(Scheme::Https));
-            self.network
-                .set_record(&name, Record::Addresses(vec![address]));
-        }
-    }
-
-    fn acceptor(&self, scheme: Scheme) -> Acceptor {
-        let registry = self.registry.clone();
-        let failures = self.cluster.failures().clone();
-        Arc::new(move |stream, peer| {
-            let conn = Conn {
-                peer: peer.address,
-                client: peer.host,
-                scheme,
-            };
-            let task = format!("a registry, asked from {}", conn.client);
-            tokio::spawn(failures.watch(&task, registry.serve(stream, conn)));
-        })
-    }
-
-    fn add_nodes(&self, count: u32) -> Result<(), StepError> {
+    fn add_nodes(&self, count: u32, more: &NodeSettings) -> Result<(), StepError> {
         let first = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             state.nodes += count;
@@ -215,82 +200,131 @@ impl Embedded {
         for number in first..first + count {
             let name = format!("node-{number}");
             let [_, _, high, low] = number.to_be_bytes();
-            let mut spec = NodeSpec::new(&name, IpAddr::V4(Ipv4Addr::new(10, 2, high, low)));
+            let address = IpAddr::V4(Ipv4Addr::new(10, 2, high, low));
+            let mut spec = self.cluster.node_spec(&name, address);
             spec.trusted_ca = vec![self.registry.ca_der()];
             // As AKS and kind set it; the kubelet's own default is one pull at a time.
             spec.serialize_image_pulls = false;
-            if let Some(tenant) = &self.tenant {
-                let failed = |error| StepError::failed(&error);
-                spec.provider_id = Some(tenant.add_node(&self.registry, &name).map_err(failed)?);
-                let identity = tenant.kubelet_client_id(&self.registry).map_err(failed)?;
-                spec.credential_provider = Some(AcrCredentialProvider {
-                    identity: Some(identity),
-                    tenant: self.registry.azure().tenant_id().map_err(failed)?,
-                });
+            let named = self.nodes_by_name.get(&name);
+            let layers: Vec<&NodeSettings> = [Some(&self.node), named, Some(more)]
+                .into_iter()
+                .flatten()
+                .collect();
+            for settings in &layers {
+                nodes::describe(&mut spec, settings);
+            }
+            let names_identity = layers.iter().rev().find_map(|one| one.names_identity);
+            self.give_identity(&mut spec, names_identity.unwrap_or(true))?;
+            let provider = layers.iter().rev().find_map(|one| one.credential_provider);
+            if provider == Some(false) {
+                spec.credential_provider = None;
             }
             let node = self.cluster.add_node(spec);
+            for settings in layers {
+                self.configure(&node, settings);
+            }
             if self.tenant.is_some() {
-                node.host()
-                    .listen_local(METADATA, self.acceptor(Scheme::Http));
+                let acceptor = self.services.serving(&self.registry, Scheme::Http);
+                node.host().listen_local(METADATA, acceptor);
             }
         }
         Ok(())
     }
 
-    fn node_host(&self, name: &str) -> Result<Host, StepError> {
+    fn give_identity(&self, spec: &mut NodeSpec, named: bool) -> Result<(), StepError> {
+        let Some(tenant) = &self.tenant else {
+            return Ok(());
+        };
+        let failed = |error| StepError::failed(&error);
+        let provider_id = tenant.add_node(&self.registry, &spec.name);
+        spec.provider_id = Some(provider_id.map_err(failed)?);
+        let identity = tenant.kubelet_client_id(&self.registry).map_err(failed)?;
+        spec.credential_provider = Some(AcrCredentialProvider {
+            identity: named.then_some(identity),
+            tenant: self.registry.azure().tenant_id().map_err(failed)?,
+        });
+        Ok(())
+    }
+
+    fn configure(&self, node: &Node, settings: &NodeSettings) {
+        let authority = self.registry.ca_der();
+        self.settings
+            .apply(node, settings, authority, self.cluster.clock());
+    }
+
+    fn node(&self, name: &str) -> Result<Node, StepError> {
         let node = self.cluster.node(name);
-        node.map(|node| node.host())
-            .ok_or_else(|| StepError::Failed(format!("there is no node `{name}`")))
+        node.ok_or_else(|| StepError::Failed(format!("there is no node `{name}`")))
+    }
+
+    /// The named node, or all.
+    fn nodes(&self, name: Option<&String>) -> Result<Vec<Node>, StepError> {
+        match name {
+            Some(name) => Ok(vec![self.node(name)?]),
+            None => Ok(self.cluster.nodes()),
+        }
     }
 
     fn firewall(&self, rule: &crate::spec::Firewall) -> Result<(), StepError> {
-        let host = self.node_host(&rule.node)?;
-        let key = (rule.node.clone(), rule.to.clone(), rule.port);
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let verdict = match rule.action {
-            FirewallAction::Drop => Verdict::Drop,
-            FirewallAction::Refuse => Verdict::Refuse,
-            FirewallAction::Open => {
+        let to = if rule.to == "anywhere" {
+            Vec::new()
+        } else if let Ok(address) = rule.to.parse() {
+            vec![address]
+        } else {
+            self.addresses(&rule.to)?
+        };
+        let verdict = match &rule.action {
+            FirewallAction::Drop => Some(Verdict::Drop),
+            FirewallAction::Refuse => Some(Verdict::Refuse),
+            FirewallAction::NoRoute => Some(Verdict::NoRoute),
+            FirewallAction::Unreachable => Some(Verdict::NetUnreachable),
+            FirewallAction::ResetAfter(bytes) => Some(Verdict::ResetAfter(*bytes)),
+            FirewallAction::StallAfter(bytes) => Some(Verdict::StallAfter(*bytes)),
+            FirewallAction::DropLarger(bytes) => Some(Verdict::DropLarger(*bytes)),
+            FirewallAction::Delay(length) => Some(Verdict::Delay(length.get())),
+            FirewallAction::Redirect(host) => {
+                let address = self.addresses(host)?.first().copied();
+                address.map(Verdict::Redirect)
+            }
+            FirewallAction::Open => None,
+        };
+        for node in self.nodes(rule.node.as_ref())? {
+            let host = node.host();
+            let key = (node.name().to_owned(), rule.to.clone(), rule.port);
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(verdict) = verdict else {
                 for id in state.rules.remove(&key).unwrap_or_default() {
                     host.remove_rule(id);
                 }
-                return Ok(());
-            }
-        };
-        let target = self.network.host(&rule.to);
-        let to = target.map(|target| target.addresses()).unwrap_or_default();
-        if to.is_empty() {
-            return Err(StepError::Failed(format!("there is no host `{}`", rule.to)));
+                continue;
+            };
+            let id = host.add_rule(Rule {
+                to: to.clone(),
+                port: Some(rule.port),
+                verdict,
+            });
+            state.rules.entry(key).or_default().push(id);
         }
-        let id = host.add_rule(Rule {
-            to,
-            port: Some(rule.port),
-            verdict,
-        });
-        state.rules.entry(key).or_default().push(id);
         Ok(())
     }
 
+    fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, StepError> {
+        let found = self.network.host(host).map(|host| host.addresses());
+        found
+            .filter(|list| !list.is_empty())
+            .ok_or_else(|| StepError::Failed(format!("there is no host `{host}`")))
+    }
+
     fn dns(&self, change: &crate::spec::SetDns) -> Result<(), StepError> {
-        let record = match change.answer {
-            DnsAnswer::NxDomain => Some(Record::NxDomain),
-            DnsAnswer::ServFail => Some(Record::ServFail),
-            DnsAnswer::Silent => Some(Record::Silent),
-            DnsAnswer::Restore => None,
-        };
-        match (&change.node, record) {
-            (Some(node), Some(record)) => {
-                self.node_host(node)?.override_record(&change.name, record);
-            }
-            (Some(node), None) => self.node_host(node)?.clear_override(&change.name),
-            (None, Some(record)) => self.network.set_record(&change.name, record),
-            (None, None) => {
-                let addresses = self.network.host(&change.name).map(|host| host.addresses());
-                self.network.set_record(
-                    &change.name,
-                    Record::Addresses(addresses.unwrap_or_default()),
-                );
-            }
+        let name = &change.name;
+        match (&change.node, record(&change.answer)) {
+            (Some(node), Some(record)) => self.node(node)?.host().override_record(name, record),
+            (Some(node), None) => self.node(node)?.host().clear_override(name),
+            (None, Some(record)) => self.network.set_record(name, record),
+            (None, None) => match self.services.first_record(name) {
+                Some(record) => self.network.set_record(name, record),
+                None => self.network.clear_record(name),
+            },
         }
         Ok(())
     }
@@ -302,17 +336,20 @@ impl Embedded {
     }
 
     fn az(&self) -> Result<Az, StepError> {
+        let subscription = self.registry.azure().subscription_id();
         Ok(Az {
             workstation: self.workstation.clone(),
             authority: self.registry.ca_der(),
             clock: self.cluster.clock(),
             token: Tenant::user_token(&self.registry)?,
+            subscription: subscription.map_err(|error| StepError::failed(&error))?,
         })
     }
 
-    fn place(&self, vantage: Vantage, host: Host) -> CheckerPlace {
-        let net: Arc<dyn Net> = Arc::new(Place(host));
-        CheckerPlace::new(vantage, net, Trust::roots([self.registry.ca_der()]))
+    fn workstation_place(&self) -> CheckerPlace {
+        let net: Arc<dyn Net> = Arc::new(Place(self.workstation.clone()));
+        let trust = Trust::roots([self.registry.ca_der()]);
+        CheckerPlace::new(Vantage::Workstation, net, trust)
     }
 }
 
@@ -322,16 +359,15 @@ impl Backend for Embedded {
     }
 
     fn world(&self) -> World {
+        let (clock, authority) = (self.cluster.clock(), self.registry.ca_der());
         let nodes = self.cluster.nodes();
-        let places = nodes
-            .into_iter()
-            .map(|node| self.place(Vantage::node(node.name()), node.host()));
-        let world = World::new(
-            Arc::new(Date(self.cluster.clock())),
-            self.place(Vantage::Workstation, self.workstation.clone()),
-        )
-        .with_nodes(places)
-        .with_cluster(self.client());
+        let places = nodes.into_iter().map(|node| {
+            self.settings
+                .place(node.name(), node.host(), authority.clone(), clock)
+        });
+        let world = World::new(Arc::new(Date(clock)), self.workstation_place())
+            .with_nodes(places)
+            .with_cluster(self.client());
         match Tenant::user_token(&self.registry) {
             Ok(token) if self.arm => {
                 world.with_arm(Arm::new(Arc::new(FixedToken(Secret::new(token)))))
@@ -340,24 +376,67 @@ impl Backend for Embedded {
         }
     }
 
+    fn settings(&self) -> CheckerSettings {
+        let mirrors = self.hosts_of.as_ref();
+        CheckerSettings {
+            mirrors: mirrors.map_or_else(Default::default, |node| self.settings.mirrors_of(node)),
+            ..CheckerSettings::default()
+        }
+    }
+
     async fn step(&self, step: &Step) -> Result<(), StepError> {
         match step {
-            Step::AddNodes(nodes) => self.add_nodes(nodes.count),
+            Step::AddNodes(nodes) => self.add_nodes(nodes.count, &nodes.node),
+            Step::SetNode(change) => {
+                for node in self.nodes(change.node.as_ref())? {
+                    self.configure(&node, &change.to);
+                }
+                Ok(())
+            }
+            Step::RestartRuntime(node) => {
+                self.node(node)?.runtime().restart();
+                Ok(())
+            }
+            Step::RemoveImage(removal) => {
+                let gone = self.node(&removal.node)?.runtime().remove(&removal.image);
+                gone.map(drop).ok_or_else(|| {
+                    StepError::Failed(format!("{} has no {}", removal.node, removal.image))
+                })
+            }
             Step::Firewall(rule) => self.firewall(rule),
             Step::SetDns(change) => self.dns(change),
+            Step::SetTls(change) => {
+                self.registry.set_tls(&change.host, change.mode);
+                Ok(())
+            }
+            Step::Service(change) => self.services.change(change),
+            Step::Faults(rules) => {
+                self.registry.faults().replace(Script {
+                    rules: rules.clone(),
+                });
+                Ok(())
+            }
             Step::RemoveRole(grant) => self.tenant()?.remove_role(&self.registry, grant),
             Step::AssignRole(grant) => self.tenant()?.assign_role(&self.registry, grant),
+            Step::NodeIdentities(change) => {
+                for node in self.nodes(change.node.as_ref())? {
+                    let tenant = self.tenant()?;
+                    tenant.set_identities(&self.registry, node.name(), &change.identities)?;
+                }
+                Ok(())
+            }
             Step::RegistryLoad(load) => self.tenant()?.load(&self.registry, load),
             Step::SetSku(change) => Tenant::set_sku(&self.registry, change),
             Step::RegistryNetwork(change) => Tenant::set_network(&self.registry, change),
+            Step::RegistrySettings(change) => Tenant::set_registry(&self.registry, change),
             Step::Push(change) => self
                 .registry
-                .tag(&change.host, &change.image)
+                .tag(bare(&change.host), &change.image)
                 .map(drop)
                 .map_err(|error| StepError::failed(&error)),
             Step::Untag(change) => self
                 .registry
-                .untag(&change.host, &change.image)
+                .untag(bare(&change.host), &change.image)
                 .map_err(|error| StepError::failed(&error)),
             other => Err(StepError::Failed(format!(
                 "{other:?} is for the cluster's API"
@@ -366,21 +445,16 @@ impl Backend for Embedded {
     }
 
     async fn cloud(&self, command: &Command) -> Result<(), StepError> {
-        match command {
-            Command::AssignRole {
-                assignee,
-                role,
-                scope,
-            } => self.az()?.assign_role(assignee, role, scope).await,
-            Command::SetSku { name, sku, .. } => {
-                let subscription = self.registry.azure().subscription_id();
-                let subscription = subscription.map_err(|error| StepError::failed(&error))?;
-                self.az()?.set_sku(&subscription, name, sku).await
+        if let Command::ReconcileCluster { .. } = command {
+            // Azure puts the kubelet identity back onto the machines.
+            let kubelet = ["kubelet".to_owned()];
+            for node in self.cluster.nodes() {
+                let tenant = self.tenant()?;
+                tenant.set_identities(&self.registry, node.name(), &kubelet)?;
             }
-            other => Err(StepError::Failed(format!(
-                "`{other}` is no command of a cloud"
-            ))),
+            return Ok(());
         }
+        self.az()?.run(command).await
     }
 
     fn attempts(&self) -> Vec<Attempt> {
@@ -405,11 +479,27 @@ impl Backend for Embedded {
     }
 
     fn digest(&self, reference: &str) -> Option<String> {
-        let (host, rest) = reference.split_once('/')?;
-        self.registry.digest(host, rest)
+        let reference = Reference::parse(reference).ok()?;
+        let host = reference.registry().host().to_string();
+        // The name that people write is not the name of the host.
+        let host = if reference.is_hub() {
+            "registry-1.docker.io"
+        } else {
+            &host
+        };
+        let rest = match reference.target() {
+            Target::Digest(digest) => format!("{}@{digest}", reference.repository()),
+            Target::Tag(tag) => format!("{}:{tag}", reference.repository()),
+        };
+        self.registry.digest(host, &rest)
     }
 
     async fn sleep(&self, length: Duration) {
         tokio::time::sleep(length).await;
     }
+}
+
+/// A host without its port, as the registry knows it.
+fn bare(host: &str) -> &str {
+    host.rsplit_once(':').map_or(host, |(name, _)| name)
 }

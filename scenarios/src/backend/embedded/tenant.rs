@@ -1,9 +1,15 @@
 //! The Azure section of a scenario, as the fake tenant takes it.
 
-use fake_registry::{AcrRegistry, AzureError, FakeRegistry, ManagedCluster, Principal, Scope};
+use fake_registry::{
+    AcrRegistry, AzureError, FakeRegistry, ManagedCluster, Principal, RepositoryToken, Scope,
+};
+use jiff::Timestamp;
 
 use crate::backend::StepError;
-use crate::spec::{Azure, RegistryLoad, RegistryNetwork, RoleGrant, RoleScope, SetSku, Sku};
+use crate::spec::{
+    Azure, AzureRegistry, RegistryLoad, RegistryNetwork, RegistrySettings, RoleGrant, RoleScope,
+    SetSku, Sku,
+};
 
 /// The user who is signed in at the workstation.
 const OPERATOR: &str = "operator";
@@ -11,12 +17,15 @@ const OPERATOR: &str = "operator";
 /// A tenant whose cluster is the scenario's.
 pub(super) struct Tenant {
     azure: Azure,
+    /// When the world begins.
+    start: Timestamp,
 }
 
 impl Tenant {
-    pub(super) fn new(azure: &Azure) -> Self {
+    pub(super) fn new(azure: &Azure, start: Timestamp) -> Self {
         Self {
             azure: azure.clone(),
+            start,
         }
     }
 
@@ -28,17 +37,50 @@ impl Tenant {
             .user(OPERATOR)
             .cluster(ManagedCluster::new(&cluster.name, &cluster.resource_group));
         for registry in &azure.registries {
-            tenant = tenant.registry(
-                AcrRegistry::new(&registry.name, &registry.resource_group).sku(sku(registry.sku)),
-            );
+            tenant = tenant.registry(describe_registry(registry, self.start));
         }
         for identity in &azure.identities {
             tenant = tenant.identity(identity, &cluster.resource_group);
         }
         for grant in &azure.roles {
-            tenant = tenant.assign(self.principal(&grant.who), &grant.role, scope(&grant.on));
+            let grant = &grant.value;
+            let (who, on) = (self.principal(&grant.who), scope(&grant.on));
+            tenant = match &grant.when {
+                Some(condition) => tenant.assign_when(who, &grant.role, on, condition),
+                None => tenant.assign(who, &grant.role, on),
+            };
         }
         tenant
+    }
+
+    /// The identities of a node from now on.
+    pub(super) fn set_identities(
+        &self,
+        registry: &FakeRegistry,
+        node: &str,
+        identities: &[String],
+    ) -> Result<(), StepError> {
+        let who: Vec<Principal> = identities.iter().map(|who| self.principal(who)).collect();
+        registry
+            .azure()
+            .set_node_identities(node, &who)
+            .map_err(failed)
+    }
+
+    pub(super) fn set_registry(
+        registry: &FakeRegistry,
+        change: &RegistrySettings,
+    ) -> Result<(), StepError> {
+        let azure = registry.azure();
+        if let Some(on) = change.admin_user {
+            azure.set_admin_user(&change.registry, on).map_err(failed)?;
+        }
+        if let Some(on) = change.anonymous_pull {
+            azure
+                .set_anonymous_pull(&change.registry, on)
+                .map_err(failed)?;
+        }
+        Ok(())
     }
 
     fn principal(&self, who: &str) -> Principal {
@@ -139,6 +181,37 @@ impl Tenant {
 )]
 fn failed(error: AzureError) -> StepError {
     StepError::failed(&error)
+}
+
+fn describe_registry(described: &AzureRegistry, start: Timestamp) -> AcrRegistry {
+    let mut registry = AcrRegistry::new(&described.name, &described.resource_group)
+        .sku(sku(described.sku))
+        .abac(described.abac)
+        .admin_user(described.admin_user)
+        .anonymous_pull(described.anonymous_pull)
+        .arm_audience(described.arm_audience)
+        .data_endpoint(described.data_endpoint);
+    for endpoint in &described.private_endpoints {
+        let subnets: Vec<&str> = endpoint.subnets.iter().map(String::as_str).collect();
+        registry = registry.private_endpoint(&endpoint.name, "Approved", &subnets);
+    }
+    if let Some(host) = &described.blobs_at {
+        registry = registry.blobs_at(host);
+    }
+    for (name, token) in &described.tokens {
+        let mut scoped = RepositoryToken::new(name, &token.password);
+        for repositories in &token.reads {
+            scoped = scoped.allow(repositories, &["content/read", "metadata/read"]);
+        }
+        let end = token
+            .until
+            .and_then(|until| start.checked_add(until.get()).ok());
+        if let Some(end) = end {
+            scoped = scoped.expires(end);
+        }
+        registry = registry.token(scoped);
+    }
+    registry
 }
 
 fn scope(on: &RoleScope) -> Scope {
