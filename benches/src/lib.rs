@@ -5,4 +5,5 @@
 //! in the `benches` folder (`cargo bench`). Nothing here is a test of speed that could fail: a
 //! figure belongs to the machine it was taken on.
 
+pub mod probe;
 pub mod registry;

@@ -23,12 +23,22 @@ pub(crate) enum Arguments {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<OsString>,
     },
+    /// Probes beside oci-client, crane, skopeo and a bare client (`-- --help` for more)
+    #[command(disable_help_flag = true)]
+    Probe {
+        /// Passed on to the comparison
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<OsString>,
+    },
 }
 
 /// Builds, runs, and ends as the comparison ends.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    let Arguments::Registry { rest } = arguments;
-    let outcome = build().and_then(|program| {
+    let (name, packages, rest) = match arguments {
+        Arguments::Registry { rest } => ("registry-bench", &["fake-registry"][..], rest),
+        Arguments::Probe { rest } => ("probe-bench", &["fake-registry", "pullcheck"][..], rest),
+    };
+    let outcome = build(name, packages).and_then(|program| {
         let mut command = Command::new(program);
         command.args(rest);
         hand_over(command)
@@ -39,12 +49,13 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     })
 }
 
-/// Builds the comparison and, beside it, our servers; gives the comparison.
-fn build() -> Result<PathBuf, String> {
+/// Builds the comparison and, beside it, our programs; gives the comparison.
+fn build(name: &str, packages: &[&str]) -> Result<PathBuf, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .args(["build", "--release", "--bins"])
-        .args(["--package", "pull-benches", "--package", "fake-registry"])
+        .args(["--package", "pull-benches"])
+        .args(packages.iter().flat_map(|package| ["--package", package]))
         .arg("--message-format=json-render-diagnostics")
         .stderr(Stdio::inherit())
         .output()
@@ -55,8 +66,8 @@ fn build() -> Result<PathBuf, String> {
     let messages = String::from_utf8_lossy(&output.stdout);
     messages
         .lines()
-        .find_map(|line| executable(line, "registry-bench"))
-        .ok_or_else(|| "cargo built no registry-bench".to_owned())
+        .find_map(|line| executable(line, name))
+        .ok_or_else(|| format!("cargo built no {name}"))
 }
 
 /// The executable of that name, if a message of cargo is about it.

@@ -164,7 +164,7 @@ fn parse(seen: &[u8], address: SocketAddr) -> Result<Option<(Answer, usize)>, Cl
 }
 
 /// What a container runtime says that it reads; docker-registry hides OCI manifests from others.
-const MANIFESTS: &str = "application/vnd.docker.distribution.manifest.v2+json, \
+pub(crate) const MANIFESTS: &str = "application/vnd.docker.distribution.manifest.v2+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, \
     application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, */*";
 

@@ -6,10 +6,10 @@
 //! The figure that counts is work per CPU-second of the server; on a machine of few cores the
 //! client takes its share, and the plain rate says as much about it as about the server.
 
-mod client;
-mod content;
+pub(crate) mod client;
+pub(crate) mod content;
 mod count;
-mod fleet;
+pub(crate) mod fleet;
 mod peer;
 mod process;
 mod table;
@@ -97,6 +97,14 @@ pub enum BenchError {
         request: String,
         /// With what.
         status: u16,
+    },
+    /// A client under measurement failed.
+    #[error("{client}: {text}")]
+    Asked {
+        /// Which.
+        client: &'static str,
+        /// How.
+        text: String,
     },
     /// Other bytes than were loaded.
     #[error("{} answered `{request}` with other bytes", peer.name())]
