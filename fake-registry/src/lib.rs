@@ -61,6 +61,7 @@ mod config;
 mod control;
 mod core;
 mod digest;
+mod dns;
 mod expect;
 mod fault;
 mod flavour;
@@ -95,6 +96,7 @@ pub use azure::{
 pub use builder::{BuildError, Builder};
 pub use clock::Clock;
 pub use control::Control;
+pub use dns::{DnsError, NameServer};
 pub use expect::{Expectation, ExpectationGuard, Times, Unmet};
 pub use fault::{
     Action, Challenge, CountBy, End, FaultHandle, FaultKey, KeyKind, KnownQuota, Match, Nth,

@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Ca(Ca),
     /// Put images into a running registry.
     Seed(Seed),
+    /// Answer DNS questions from a file, name by name: addresses, NXDOMAIN, SERVFAIL or nothing.
+    Dns(Dns),
     /// Write shell completions to standard output.
     #[command(hide = true)]
     Completions {
@@ -52,6 +54,9 @@ pub(crate) struct Serve {
         value_name = "ADDRESS"
     )]
     pub(crate) listen: SocketAddr,
+    /// Where plain HTTP is served beside, as cloud metadata services are.
+    #[arg(long, env = "FAKE_REGISTRY_PLAIN_LISTEN", value_name = "ADDRESS")]
+    pub(crate) plain: Option<SocketAddr>,
     /// Where the control endpoint listens: an address or `none`. Whoever reaches it may change the
     /// faults. By default on loopback, at the next port or, if that is taken, at a free one.
     #[arg(long, env = "FAKE_REGISTRY_CONTROL_LISTEN", value_name = "ADDRESS")]
@@ -132,6 +137,21 @@ pub(crate) struct Serve {
         default_value = "text"
     )]
     pub(crate) log_format: LogFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Dns {
+    /// Where to listen, over UDP and TCP.
+    #[arg(
+        long,
+        env = "FAKE_REGISTRY_DNS_LISTEN",
+        default_value = "127.0.0.1:5353",
+        value_name = "ADDRESS"
+    )]
+    pub(crate) listen: SocketAddr,
+    /// The names, in YAML; read again when it changes.
+    #[arg(long, env = "FAKE_REGISTRY_ZONE", value_name = "FILE")]
+    pub(crate) zone: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

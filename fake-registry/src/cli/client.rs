@@ -30,7 +30,9 @@ pub(super) async fn run(command: Command) -> Result<(), Failure> {
         Command::Journal(journal) => show_journal(journal).await,
         Command::Ca(ca) => print_ca(ca).await,
         Command::Seed(seed) => put_images(seed).await,
-        Command::Serve(_) | Command::Completions { .. } | Command::Man { .. } => Ok(()),
+        Command::Serve(_) | Command::Dns(_) | Command::Completions { .. } | Command::Man { .. } => {
+            Ok(())
+        }
     }
 }
 

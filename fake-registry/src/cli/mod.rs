@@ -6,6 +6,7 @@
 
 mod args;
 mod client;
+mod dns;
 mod serve;
 mod stop;
 
@@ -36,6 +37,8 @@ pub(crate) enum Failure {
     Build(#[from] BuildError),
     #[error("cannot start")]
     Start(#[from] StartError),
+    #[error("cannot answer names")]
+    Dns(#[from] fake_registry::DnsError),
     #[error("cannot write {}", path.display())]
     Write {
         path: PathBuf,
@@ -127,6 +130,7 @@ fn perform(command: Command) -> Result<(), Failure> {
                 .map_err(Failure::Runtime)?;
             match command {
                 Command::Serve(serve) => runtime.block_on(serve::run(*serve)),
+                Command::Dns(dns) => runtime.block_on(dns::run(dns)),
                 command => runtime.block_on(client::run(command)),
             }
         }

@@ -31,8 +31,16 @@ pub(super) async fn run(serve: Serve) -> Result<(), Failure> {
     let server = registry
         .listen_on_threads(serve.listen, scheme, threads)
         .await?;
+    // Held until the end, and gone with it.
+    let plain = match serve.plain {
+        Some(at) => Some(registry.listen_as(at, Scheme::Http).await?),
+        None => None,
+    };
     let control = control(&serve, &registry, server.address()).await?;
     let mut text = format!("listening on {}\n", server.url());
+    if let Some(plain) = &plain {
+        let _ = writeln!(text, "listening on {}", plain.url());
+    }
     if let Some(path) = &ca_file {
         let _ = writeln!(text, "CA certificate in {}", path.display());
     }
@@ -51,6 +59,7 @@ pub(super) async fn run(serve: Serve) -> Result<(), Failure> {
     if let Some(control) = &control {
         control.set_ready(false);
     }
+    drop(plain);
     tokio::select! {
         biased;
         () = server.shutdown() => Ok(()),

@@ -1,4 +1,4 @@
-//! The control endpoint: health, metrics, the fault script, the journal and the CA over HTTP.
+//! The control endpoint: health, metrics, the fault script, the journal, the tenant and the CA over HTTP.
 //!
 //! It has an address of its own, so that what is under test never sees it, and no credential ever
 //! goes through it: none is asked for, and none is told. Whoever reaches the address may change
@@ -7,6 +7,7 @@
 
 mod metrics;
 mod routes;
+mod tenant;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

@@ -14,6 +14,8 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::metrics;
+use super::tenant::TenantChange;
+use crate::azure::AzureError;
 use crate::core::bare_host;
 use crate::fault::{Rule, RuleId, RuleReport, Script, ScriptError};
 use crate::journal::{Entry, Wanted};
@@ -42,6 +44,9 @@ GET    /journal      requests, JSON lines; ?host= client= method= path= status= 
 DELETE /journal      forget them
 GET    /ca.pem       the CA certificate of the run
 POST   /images?host= one image a line, such as `team/web:v1 linux/amd64 2x1MiB`
+DELETE /images?host= and ?reference=team/web:v1: the tag goes
+PUT    /tls?host=    and ?mode=expired: what is wrong with the host's TLS from now on
+POST   /azure        a change of the tenant (YAML or JSON: {set-sku: {registry: shop, sku: premium}})
 GET    /hosts        host names that somebody answers for, JSON
 ";
 
@@ -82,6 +87,10 @@ enum Refused {
     Image { line: usize, what: String },
     #[error("which registry? say ?host=, one of {0:?}")]
     WhichHost(Vec<String>),
+    #[error("{0}")]
+    Lookup(#[from] LookupError),
+    #[error("{0}")]
+    Azure(#[from] AzureError),
 }
 
 impl Refused {
@@ -176,9 +185,30 @@ impl Desk {
                 let lines = body(request).await?;
                 self.seed(&query, &lines)
             }
+            ("/images", "DELETE") => {
+                let host = self.host(&query)?;
+                let reference = param(&query, "reference").unwrap_or_default();
+                registry.untag(&host, &reference)?;
+                Ok(json_answer(StatusCode::OK, &json!({})))
+            }
+            ("/tls", "PUT") => {
+                let host = self.host(&query)?;
+                let text = param(&query, "mode").unwrap_or_default();
+                let mode = serde_json::from_value(json!(text))
+                    .map_err(|_| Refused::Query(text, "mode"))?;
+                registry.set_tls(&host, mode);
+                Ok(json_answer(StatusCode::OK, &json!({})))
+            }
+            ("/azure", "POST") => {
+                let text = body(request).await?;
+                let change: TenantChange =
+                    serde_saphyr::from_str(&text).map_err(|error| ScriptError::of(&error))?;
+                change.make(&registry.azure())?;
+                Ok(json_answer(StatusCode::OK, &json!({})))
+            }
             (
                 "/" | "/healthz" | "/readyz" | "/metrics" | "/ca.pem" | "/hosts" | "/faults"
-                | "/journal" | "/images",
+                | "/journal" | "/images" | "/tls" | "/azure",
                 _,
             ) => Err(Refused::Method),
             (path, method) => {
@@ -266,11 +296,15 @@ impl Desk {
         answer
     }
 
+    fn host(&self, query: &str) -> Result<String, Refused> {
+        param(query, "host")
+            .or_else(|| self.registry.only_host())
+            .ok_or_else(|| Refused::WhichHost(self.registry.hosts()))
+    }
+
     fn seed(&self, query: &str, lines: &str) -> Result<Answer, Refused> {
         let registry = &self.registry;
-        let Some(host) = param(query, "host").or_else(|| registry.only_host()) else {
-            return Err(Refused::WhichHost(registry.hosts()));
-        };
+        let host = self.host(query)?;
         let mut made = Vec::new();
         let lines = lines.lines().enumerate();
         for (number, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {

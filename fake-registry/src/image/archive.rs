@@ -1,5 +1,8 @@
 //! Layers: a tar with one file, in a gzip of stored blocks.
 //!
+//! The file of the first layer is a program for Linux on x86-64 that waits for SIGTERM: the image of a
+//! description runs on a real node. The rest of every file is noise.
+//!
 //! Stored blocks need no compressor, give the same bytes with every version of every library,
 //! and let a layer have exactly the size that was asked for (the rest is padding in the gzip
 //! header), so that times over a link of known bandwidth can be reckoned by hand.
@@ -15,6 +18,31 @@ const TAR_OVERHEAD: usize = 3 * BLOCK;
 const STORED_MAX: usize = 65_535;
 /// Fixed header, CRC and length.
 const GZIP_OVERHEAD: usize = 18;
+
+/// An ELF file of one segment, 120 bytes of headers and then: block SIGINT and SIGTERM, wait for one
+/// of them, exit with 0. The first process of a container gets no other signal.
+#[rustfmt::skip]
+const WAITING: [u8; 176] = [
+    // The file's header: 64 bits, little endian, an executable for x86-64, its entry at 0x400078.
+    0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    2, 0, 62, 0, 1, 0, 0, 0, 0x78, 0, 0x40, 0, 0, 0, 0, 0,
+    64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 64, 0, 56, 0, 1, 0, 0, 0, 0, 0, 0, 0,
+    // Its segment: 176 bytes from the start, readable and executable, at 0x400000.
+    1, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0x40, 0, 0, 0, 0, 0, 0, 0, 0x40, 0, 0, 0, 0, 0,
+    176, 0, 0, 0, 0, 0, 0, 0, 176, 0, 0, 0, 0, 0, 0, 0,
+    0, 0x10, 0, 0, 0, 0, 0, 0,
+    // push 0x4002; rsi = rsp; rdi = SIG_BLOCK; rdx = 0; r10 = 8; rt_sigprocmask
+    0x68, 0x02, 0x40, 0, 0, 0x48, 0x89, 0xe6, 0x31, 0xff, 0x31, 0xd2, 0x6a, 8, 0x41, 0x5a,
+    0x6a, 14, 0x58, 0x0f, 0x05,
+    // rdi = rsp; rsi = 0; rdx = 0; rt_sigtimedwait
+    0x48, 0x89, 0xe7, 0x31, 0xf6, 0x31, 0xd2, 0xb8, 128, 0, 0, 0, 0x0f, 0x05,
+    // exit_group(0)
+    0x31, 0xff, 0xb8, 231, 0, 0, 0, 0x0f, 0x05,
+    // hlt, to the end
+    0xf4, 0xf4, 0xf4, 0xf4, 0xf4, 0xf4, 0xf4, 0xf4, 0xf4, 0xf4, 0xf4, 0xf4,
+];
 
 pub(super) struct Layer {
     pub(super) gzip: Bytes,
@@ -49,8 +77,11 @@ fn gzip_size(content: usize) -> usize {
 fn tar(purpose: &str, position: usize, content: usize) -> Vec<u8> {
     let mut tar = header(&format!("layer-{position}.bin"), content);
     tar.reserve(content + 2 * BLOCK);
+    if position == 0 {
+        tar.extend_from_slice(&WAITING);
+    }
     let mut state = random::derive(0, purpose);
-    for _ in 0..content / 8 {
+    while tar.len() < BLOCK + content {
         tar.extend_from_slice(&random::step(&mut state).to_le_bytes());
     }
     tar.resize(TAR_OVERHEAD + content, 0);
@@ -176,6 +207,23 @@ mod tests {
         }
         assert_eq!(layer("x", 0, 1 << 20).gzip.len(), 1 << 20);
         assert!(layer("x", 0, 0).gzip.len() < 2200);
+    }
+
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    #[tokio::test]
+    async fn the_first_file_is_a_program_that_ends_when_asked() {
+        use std::os::unix::fs::PermissionsExt;
+        use std::process::Command;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("layer-0.bin");
+        std::fs::write(&path, &tar("x", 0, 4096)[BLOCK..BLOCK + 4096]).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let mut child = Command::new(&path).spawn().unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        assert!(child.try_wait().unwrap().is_none(), "it waits");
+        let kill = ["-c", "kill -TERM $0", &child.id().to_string()].map(ToOwned::to_owned);
+        assert!(Command::new("sh").args(kill).status().unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(0));
     }
 
     #[test]

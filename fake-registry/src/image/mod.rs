@@ -1,9 +1,10 @@
 //! Images from one line of text: `team/web:v1 linux/amd64,linux/arm64 2x1MiB`.
 //!
 //! The line gives a repository and tag, the platforms (default `linux/amd64`), the layers
-//! (default one of 64 KiB) and the format (`oci`, the default, or `docker`). What comes out is a
-//! real image: config JSON with diff IDs, gzip'd tar layers, and an index where there are several
-//! platforms. The same line always gives the same bytes.
+//! (default one of 64 KiB) and the format (`oci`, the default, or `docker`); `salt=WORD` gives other
+//! content to the same name. What comes out is a real image: config JSON with diff IDs, gzip'd tar
+//! layers, and an index where there are several platforms; on x86-64 it also runs, until it is told
+//! to end. The same line always gives the same bytes.
 
 mod archive;
 mod source;
@@ -44,6 +45,7 @@ pub struct ImageSpec {
     platforms: Vec<Platform>,
     layers: Vec<u64>,
     docker: bool,
+    salt: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,8 +105,13 @@ impl FromStr for ImageSpec {
             platforms: Vec::new(),
             layers: Vec::new(),
             docker: false,
+            salt: String::new(),
         };
         for word in words {
+            if let Some(salt) = word.strip_prefix("salt=") {
+                salt.clone_into(&mut spec.salt);
+                continue;
+            }
             match word {
                 "docker" => spec.docker = true,
                 "oci" => spec.docker = false,
@@ -256,7 +263,10 @@ impl ImageSpec {
         let mut described = Vec::new();
         let mut history = Vec::new();
         for (position, size) in self.layers.iter().enumerate() {
-            let purpose = format!("{}:{} {platform} {position}", self.repository, self.tag);
+            let mut purpose = format!("{}:{} {platform} {position}", self.repository, self.tag);
+            if !self.salt.is_empty() {
+                purpose = format!("{purpose} {}", self.salt);
+            }
             let layer = archive::layer(&purpose, position, *size);
             let digest = Digest::of(&layer.gzip);
             described.push(json!({
@@ -346,10 +356,11 @@ mod tests {
         };
         assert_eq!(make("a:1 2x10KiB"), make("a:1 2x10KiB"));
         assert_ne!(make("a:1 2x10KiB"), make("a:2 2x10KiB"));
+        assert_ne!(make("a:1 2x10KiB"), make("a:1 2x10KiB salt=x"));
         // Clients store digests: these bytes must not change between versions by accident.
         assert_eq!(
             make("team/web:v1 linux/amd64,linux/arm64 2x1KiB").as_str(),
-            "sha256:37014d4f88393c10a36570012f01cd53fed5def45b25659b28c45055f984f9ca"
+            "sha256:47a8de524e1a6c467b4412a1381ab4012e24e3791c437568326e521fd26be542"
         );
     }
 }
