@@ -8,16 +8,18 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use crate::backend::StepError;
-use crate::play::NAMESPACE;
-use crate::spec::{Target, TargetKind, objects};
+use crate::spec::{Target, TargetKind};
 
 /// Kinds that live in no namespace, of those that a scenario applies.
 const CLUSTER_SCOPED: [&str; 2] = ["Namespace", "Node"];
 
-pub(crate) async fn apply(client: &Client, manifests: &str) -> Result<(), StepError> {
-    let objects = objects(manifests).map_err(|error| StepError::failed(&error))?;
+pub(crate) async fn apply(
+    client: &Client,
+    namespace: &str,
+    objects: Vec<Value>,
+) -> Result<(), StepError> {
     for object in objects {
-        let api = dynamic(client, &object)?;
+        let api = dynamic(client, namespace, &object)?;
         let object: DynamicObject =
             serde_json::from_value(object).map_err(|error| StepError::failed(&error))?;
         let name = object.metadata.name.clone().unwrap_or_default();
@@ -34,7 +36,11 @@ pub(crate) async fn apply(client: &Client, manifests: &str) -> Result<(), StepEr
     Ok(())
 }
 
-fn dynamic(client: &Client, object: &Value) -> Result<Api<DynamicObject>, StepError> {
+fn dynamic(
+    client: &Client,
+    namespace: &str,
+    object: &Value,
+) -> Result<Api<DynamicObject>, StepError> {
     let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default();
     let (group, version) = text("apiVersion")
         .split_once('/')
@@ -49,10 +55,10 @@ fn dynamic(client: &Client, object: &Value) -> Result<Api<DynamicObject>, StepEr
     if CLUSTER_SCOPED.contains(&kind) {
         return Ok(Api::all_with(client.clone(), &resource));
     }
-    let namespace = object
+    let own = object
         .pointer("/metadata/namespace")
         .and_then(Value::as_str);
-    let namespace = namespace.unwrap_or(NAMESPACE);
+    let namespace = own.unwrap_or(namespace);
     Ok(Api::namespaced_with(client.clone(), namespace, &resource))
 }
 
@@ -105,10 +111,11 @@ pub(crate) async fn set_image(
 
 pub(crate) async fn scale(
     client: &Client,
+    namespace: &str,
     target: &Target,
     replicas: u32,
 ) -> Result<(), StepError> {
-    let api: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
+    let api: Api<Deployment> = Api::namespaced(client.clone(), namespace);
     patch_merge(&api, &target.name, &json!({"spec": {"replicas": replicas}})).await
 }
 

@@ -9,10 +9,19 @@ pub mod live;
 pub mod report;
 pub mod spec;
 
+#[cfg(unix)]
+/// The kind backend: a real cluster as a stage.
+pub mod kind {
+    pub use crate::backend::kind::{
+        DockerError, LABEL, Site, SiteError, SiteSpec, impossible, nodes, remove_beside, shares,
+    };
+}
+
 mod backend;
 mod kubectl;
 mod observer;
 mod play;
+mod played;
 mod remedy;
 mod rollout;
 mod text;

@@ -80,16 +80,19 @@ impl serde::Serialize for Seconds {
     }
 }
 
-#[derive(Debug, Default)]
-struct Record {
-    statuses: Vec<StatusChange>,
-    events: Vec<EventWrite>,
+/// Everything that was seen, in the order in which it was seen.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) statuses: Vec<StatusChange>,
+    pub(crate) events: Vec<EventWrite>,
+    /// The node of each pod that ever had one.
+    pub(crate) nodes: BTreeMap<String, String>,
 }
 
 #[derive(Debug)]
 struct Shared {
     snapshot: watch::Sender<Snapshot>,
-    record: Mutex<Record>,
+    record: Mutex<Seen>,
     start: Instant,
 }
 
@@ -146,15 +149,14 @@ impl Observer {
         self.shared.snapshot.borrow().clone()
     }
 
-    /// Everything recorded so far, in the order in which it was seen.
-    pub(crate) fn record(&self) -> (Vec<StatusChange>, Vec<EventWrite>) {
-        let record = self.shared.record();
-        (record.statuses.clone(), record.events.clone())
+    /// Everything recorded so far.
+    pub(crate) fn record(&self) -> Seen {
+        self.shared.record().clone()
     }
 }
 
 impl Shared {
-    fn record(&self) -> MutexGuard<'_, Record> {
+    fn record(&self) -> MutexGuard<'_, Seen> {
         self.record
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -169,6 +171,10 @@ impl Shared {
             let (status, message) = display_status(pod);
             let name = pod.name_any();
             let mut record = self.record();
+            let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
+            if let Some(node) = node {
+                record.nodes.insert(name.clone(), node);
+            }
             let last = record.statuses.iter().rev().find(|seen| seen.pod == name);
             if last.is_none_or(|last| last.status != status || last.message != message) {
                 record.statuses.push(StatusChange {

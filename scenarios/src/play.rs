@@ -11,9 +11,10 @@ use pullcheck::cause::Cause;
 use pullcheck::verdict::Verdict;
 use tokio::time::Instant;
 
-use crate::backend::{Attempt, Backend, StepError};
+use crate::backend::{Attempt, Backend, Pace, StepError};
 use crate::kubectl;
-use crate::observer::{EventWrite, Observer, Seconds, StatusChange, is_ready};
+use crate::observer::{Observer, Seconds, is_ready};
+pub use crate::played::{Act, ActPlayed, Ending, Mismatch, Play};
 use crate::remedy::Command;
 use crate::rollout::{self, pods_of};
 use crate::spec::{
@@ -21,141 +22,14 @@ use crate::spec::{
 };
 use crate::told::told;
 
-/// The namespace in which every scenario plays.
+/// The namespace in which a scenario plays that has a cluster to itself.
 pub(crate) const NAMESPACE: &str = "default";
-
-/// One of the six acts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act {
-    /// The cluster works.
-    Healthy,
-    /// Something is done to it.
-    Break,
-    /// The failure is watched.
-    Observe,
-    /// The checker is asked.
-    Diagnose,
-    /// The remedy is applied.
-    Fix,
-    /// The cluster works again.
-    Verify,
-}
-
-impl Act {
-    /// All six, in order.
-    pub const ALL: [Self; 6] = [
-        Self::Healthy,
-        Self::Break,
-        Self::Observe,
-        Self::Diagnose,
-        Self::Fix,
-        Self::Verify,
-    ];
-
-    /// The act's name, as in the scenario file.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Healthy => "healthy",
-            Self::Break => "break",
-            Self::Observe => "observe",
-            Self::Diagnose => "diagnose",
-            Self::Fix => "fix",
-            Self::Verify => "verify",
-        }
-    }
-}
-
-impl serde::Serialize for Act {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
-    }
-}
-
-/// An act that was played.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct ActPlayed {
-    /// Which one.
-    pub act: Act,
-    /// Whether everything in it was as expected.
-    pub passed: bool,
-    /// When it began, since the play began.
-    pub from: Seconds,
-    /// When it ended.
-    pub to: Seconds,
-    /// What was done and seen, a line each.
-    pub notes: Vec<String>,
-    /// What was not as expected.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub mismatches: Vec<Mismatch>,
-}
-
-/// An expectation beside what was seen.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Mismatch {
-    /// What is compared.
-    pub what: String,
-    /// What the scenario expects.
-    pub expected: String,
-    /// What was seen.
-    pub seen: String,
-}
-
-/// How a play ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// All six acts as expected.
-    Passed,
-    /// An act was not as expected; the later ones were not played.
-    Failed(Act),
-    /// The backend cannot do a step.
-    Skipped(String),
-}
-
-/// A whole play: everything that the reports are made from.
-#[derive(Debug)]
-pub struct Play {
-    /// The scenario.
-    pub scenario: Scenario,
-    /// The seed of the run.
-    pub seed: u64,
-    /// How it ended.
-    pub ending: Ending,
-    /// The acts that were played.
-    pub acts: Vec<ActPlayed>,
-    /// Every pull.
-    pub attempts: Vec<Attempt>,
-    /// Every status that was seen.
-    pub statuses: Vec<StatusChange>,
-    /// Every event write that was seen.
-    pub events: Vec<EventWrite>,
-    /// What the checker found, where it was asked.
-    pub report: Option<pullcheck::report::Report>,
-}
-
-impl Play {
-    /// Something that no act expects went wrong: the act that was played last did not pass.
-    pub(crate) fn fail(&mut self, mismatch: Mismatch) {
-        let Some(last) = self.acts.last_mut() else {
-            return;
-        };
-        last.passed = false;
-        last.mismatches.push(mismatch);
-        if !matches!(self.ending, Ending::Failed(_)) {
-            self.ending = Ending::Failed(last.act);
-        }
-    }
-
-    /// Whether all six acts were as expected.
-    pub fn passed(&self) -> bool {
-        self.ending == Ending::Passed
-    }
-}
 
 /// Plays all six acts, or as many as go well.
 pub(crate) async fn play<B: Backend>(backend: &B, scenario: &Scenario, seed: u64) -> Play {
     let start = Instant::now();
     let client = backend.client();
-    let observer = Observer::start(&client, NAMESPACE, start);
+    let observer = Observer::start(&client, backend.namespace(), start);
     let mut player = Player {
         backend,
         scenario,
@@ -179,15 +53,19 @@ pub(crate) async fn play<B: Backend>(backend: &B, scenario: &Scenario, seed: u64
             }
         }
     }
-    let (statuses, events) = player.observer.record();
+    if ending == Ending::Passed {
+        ending = player.put_back().await;
+    }
+    let seen = player.observer.record();
     Play {
         scenario: scenario.clone(),
         seed,
+        real: backend.pace() == Pace::Real,
         ending,
         acts: player.acts,
-        attempts: backend.attempts(),
-        statuses,
-        events,
+        attempts: backend.attempts(&seen),
+        statuses: seen.statuses,
+        events: seen.events,
         report: player.report,
     }
 }
@@ -303,8 +181,24 @@ impl<B: Backend> Player<'_, B> {
         }
     }
 
+    async fn apply(&self, manifests: &str) -> Result<(), StepError> {
+        let objects = self.backend.objects(manifests)?;
+        kubectl::apply(&self.client, self.backend.namespace(), objects).await
+    }
+
+    /// A scenario that leaves its stage dirty has not gone well.
+    async fn put_back(&mut self) -> Ending {
+        let left = self.backend.left_behind().await;
+        let Some(verify) = self.acts.last_mut().filter(|_| !left.is_empty()) else {
+            return Ending::Passed;
+        };
+        verify.passed = false;
+        verify.mismatches.extend(left);
+        Ending::Failed(Act::Verify)
+    }
+
     async fn healthy(&self, notes: &mut Notes) -> Result<(), StepError> {
-        kubectl::apply(&self.client, &self.scenario.cluster.manifests.value).await?;
+        self.apply(&self.scenario.cluster.manifests.value).await?;
         self.reach(&self.scenario.acts.healthy, notes).await;
         Ok(())
     }
@@ -347,7 +241,13 @@ impl<B: Backend> Player<'_, B> {
         match step {
             Step::SetImage(images) => {
                 for (target, image) in images {
-                    kubectl::set_image(&self.client, NAMESPACE, target, &[(None, image)]).await?;
+                    kubectl::set_image(
+                        &self.client,
+                        self.backend.namespace(),
+                        target,
+                        &[(None, image)],
+                    )
+                    .await?;
                 }
                 Ok(images
                     .iter()
@@ -357,7 +257,7 @@ impl<B: Backend> Player<'_, B> {
             }
             Step::Scale(replicas) => {
                 for (target, count) in replicas {
-                    kubectl::scale(&self.client, target, *count).await?;
+                    kubectl::scale(&self.client, self.backend.namespace(), target, *count).await?;
                 }
                 Ok(replicas
                     .iter()
@@ -366,11 +266,11 @@ impl<B: Backend> Player<'_, B> {
                     .join("; "))
             }
             Step::Apply(manifests) => {
-                kubectl::apply(&self.client, manifests).await?;
+                self.apply(manifests).await?;
                 Ok("kubectl apply -f -".to_owned())
             }
             Step::Delete(target) => {
-                kubectl::delete(&self.client, NAMESPACE, target).await?;
+                kubectl::delete(&self.client, self.backend.namespace(), target).await?;
                 Ok(format!(
                     "kubectl delete {} {}",
                     target.kind.word(),
@@ -378,20 +278,22 @@ impl<B: Backend> Player<'_, B> {
                 ))
             }
             Step::DeleteSecret(name) => {
-                kubectl::delete_secret(&self.client, NAMESPACE, name).await?;
+                kubectl::delete_secret(&self.client, self.backend.namespace(), name).await?;
                 Ok(format!("kubectl delete secret {name}"))
             }
             Step::Restart(target) => {
                 let now = self.backend.world().clock.now();
-                kubectl::restart(&self.client, NAMESPACE, target, now).await?;
+                kubectl::restart(&self.client, self.backend.namespace(), target, now).await?;
                 Ok(format!("kubectl rollout restart {target}"))
             }
             Step::Cordon(node) => {
-                kubectl::cordon(&self.client, node, true).await?;
+                let name = self.backend.node_name(node);
+                kubectl::cordon(&self.client, &name, true).await?;
                 Ok(format!("kubectl cordon {node}"))
             }
             Step::Uncordon(node) => {
-                kubectl::cordon(&self.client, node, false).await?;
+                let name = self.backend.node_name(node);
+                kubectl::cordon(&self.client, &name, false).await?;
                 Ok(format!("kubectl uncordon {node}"))
             }
             Step::Wait(length) => {
@@ -433,6 +335,11 @@ impl<B: Backend> Player<'_, B> {
         )))
     }
 
+    /// The namespace of a command, the scenario's own where it names none.
+    fn space<'a>(&'a self, namespace: Option<&'a String>) -> &'a str {
+        namespace.map_or(self.backend.namespace(), String::as_str)
+    }
+
     async fn carry_out(&self, command: &Command) -> Result<(), StepError> {
         match command {
             Command::SetImage {
@@ -445,25 +352,31 @@ impl<B: Backend> Player<'_, B> {
                     .iter()
                     .map(|(name, image)| (Some(name.as_str()), image.as_str()))
                     .collect();
-                kubectl::set_image(&self.client, space(namespace.as_ref()), &target, &images).await
+                kubectl::set_image(
+                    &self.client,
+                    self.space(namespace.as_ref()),
+                    &target,
+                    &images,
+                )
+                .await
             }
             Command::DeletePod { namespace, name } => {
                 let target = Target {
                     kind: TargetKind::Pod,
                     name: name.clone(),
                 };
-                kubectl::delete(&self.client, space(namespace.as_ref()), &target).await
+                kubectl::delete(&self.client, self.space(namespace.as_ref()), &target).await
             }
             Command::Restart { namespace, target } => {
                 let target: Target = target.parse().map_err(StepError::Failed)?;
                 let now = self.backend.world().clock.now();
-                kubectl::restart(&self.client, space(namespace.as_ref()), &target, now).await
+                kubectl::restart(&self.client, self.space(namespace.as_ref()), &target, now).await
             }
             Command::Patch {
                 namespace,
                 target,
                 patch,
-            } => kubectl::patch(&self.client, space(namespace.as_ref()), target, patch).await,
+            } => kubectl::patch(&self.client, self.space(namespace.as_ref()), target, patch).await,
             Command::CreateSecret {
                 namespace,
                 name,
@@ -472,10 +385,11 @@ impl<B: Backend> Player<'_, B> {
                 password,
             } => {
                 let login = (server.as_str(), username.as_str(), password.as_str());
-                kubectl::create_secret(&self.client, space(namespace.as_ref()), name, login).await
+                kubectl::create_secret(&self.client, self.space(namespace.as_ref()), name, login)
+                    .await
             }
             Command::DeleteSecret { namespace, name } => {
-                kubectl::delete_secret(&self.client, space(namespace.as_ref()), name).await
+                kubectl::delete_secret(&self.client, self.space(namespace.as_ref()), name).await
             }
             Command::AssignRole { .. }
             | Command::UpdateRegistry { .. }
@@ -487,15 +401,36 @@ impl<B: Backend> Player<'_, B> {
     }
 
     async fn observe(&self, notes: &mut Notes) {
-        let observe = &self.scenario.acts.observe;
-        self.backend.sleep(observe.for_.get()).await;
-        let (statuses, events) = self.observer.record();
-        let expect = &observe.expect;
+        let longest = self.scenario.acts.observe.for_.get();
+        let from = Instant::now();
+        let (mismatches, seen) = match self.backend.pace() {
+            Pace::Virtual => {
+                self.backend.sleep(longest).await;
+                self.seen()
+            }
+            Pace::Real => loop {
+                let (mismatches, seen) = self.seen();
+                if mismatches.is_empty() || from.elapsed() >= longest {
+                    break (mismatches, seen);
+                }
+                self.backend.sleep(Duration::from_millis(500)).await;
+            },
+        };
+        notes.mismatches.extend(mismatches);
+        let watched = from.elapsed().min(longest);
+        notes.done(format!("after {}: {seen}", crate::text::length(watched)));
+    }
+
+    /// What is not as expected by now, and what is there in words.
+    fn seen(&self) -> (Vec<Mismatch>, String) {
+        let mut notes = Notes::default();
+        let record = self.observer.record();
+        let expect = &self.scenario.acts.observe.expect;
 
         // What the break itself already showed counts as well: a fast pull fails before this act.
         let broken = self.acts.iter().find(|played| played.act == Act::Break);
         let broken = broken.map_or(Seconds::default(), |played| played.from);
-        let shown = statuses.iter().filter(|change| change.at >= broken);
+        let shown = record.statuses.iter().filter(|change| change.at >= broken);
         let mut reasons: Vec<&str> = shown.map(|change| change.status.as_str()).collect();
         reasons.sort_unstable();
         reasons.dedup();
@@ -506,12 +441,13 @@ impl<B: Backend> Player<'_, B> {
             reasons.join(", "),
         );
         for text in &expect.events {
-            let found = events
+            let found = record
+                .events
                 .iter()
                 .any(|event| event.at >= broken && event.message.contains(text));
             notes.compare(found, "an event's message", text.clone(), "no event has it");
         }
-        let most = most_failed(&self.backend.attempts());
+        let most = most_failed(&self.backend.attempts(&record));
         if let Some(least) = expect.attempts {
             notes.compare(
                 most >= least,
@@ -537,10 +473,10 @@ impl<B: Backend> Player<'_, B> {
                 waiting.to_string(),
             );
         }
-        notes.done(format!(
-            "after {}: pods running {running}, waiting {waiting}; failed pulls of one pod, at most {most}",
-            crate::text::length(observe.for_.get())
-        ));
+        let seen = format!(
+            "pods running {running}, waiting {waiting}; failed pulls of one pod, at most {most}"
+        );
+        (notes.mismatches, seen)
     }
 
     /// How many pods of the asked workload run, and how many do not.
@@ -574,7 +510,8 @@ impl<B: Backend> Player<'_, B> {
     /// Runs the checker and compares what it says.
     async fn ask(&mut self, ask: &Target, cause: &str, expect: &Diagnosis, notes: &mut Notes) {
         let (world, settings) = (self.backend.world(), self.backend.settings());
-        let report = pullcheck::check::check_with(&world, &request(ask), &settings).await;
+        let request = request(ask, self.backend.namespace());
+        let report = pullcheck::check::check_with(&world, &request, &settings).await;
         let verdict = report.verdict();
         notes.compare(
             verdict.kind() == expect.verdict.id(),
@@ -650,11 +587,6 @@ fn named(verdict: &Verdict) -> Option<Cause> {
         .or_else(|| candidates(verdict).first().copied())
 }
 
-/// The namespace of a command, the scenario's own where it names none.
-fn space(namespace: Option<&String>) -> &str {
-    namespace.map_or(NAMESPACE, String::as_str)
-}
-
 /// The causes that remain, where several do.
 pub(crate) fn candidates(verdict: &Verdict) -> &[Cause] {
     match verdict {
@@ -672,15 +604,15 @@ fn most_failed(attempts: &[Attempt]) -> usize {
     counts.into_values().max().unwrap_or(0)
 }
 
-fn request(ask: &Target) -> pullcheck::check::Request {
+fn request(ask: &Target, namespace: &str) -> pullcheck::check::Request {
     match ask.kind {
         TargetKind::Pod => pullcheck::check::Request::Pod {
-            namespace: NAMESPACE.to_owned(),
+            namespace: namespace.to_owned(),
             name: ask.name.clone(),
         },
         TargetKind::Deployment => pullcheck::check::Request::Workload {
             kind: pullcheck::check::WorkloadKind::Deployment,
-            namespace: NAMESPACE.to_owned(),
+            namespace: namespace.to_owned(),
             name: ask.name.clone(),
         },
     }

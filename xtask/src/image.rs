@@ -44,7 +44,7 @@ pub(crate) struct Arguments {
 
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]
-enum ImageError {
+pub(crate) enum ImageError {
     #[error("cargo does not run")]
     Cargo(#[source] io::Error),
     #[error("the binary does not build")]
@@ -101,7 +101,7 @@ fn make(arguments: &Arguments) -> Result<Made, ImageError> {
     let folder = target().join("image");
     let binary = match &arguments.binary {
         Some(path) => path.clone(),
-        None => build(&folder, arguments.jobs)?,
+        None => build(&folder, arguments.jobs, Profile::Release)?,
     };
     let program = read(&binary)?;
     check_static(&binary, &program)?;
@@ -110,7 +110,7 @@ fn make(arguments: &Arguments) -> Result<Made, ImageError> {
         .output
         .clone()
         .unwrap_or_else(|| folder.join(NAME));
-    let layer = layer(&program, &certificates)?;
+    let layer = layer(&program, &certificates, Compression::best())?;
     write(&output, &layer)
 }
 
@@ -126,25 +126,44 @@ fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
-fn build(folder: &Path, jobs: Option<u32>) -> Result<PathBuf, ImageError> {
+/// An image that is quick to make, for a cluster on this machine: not optimised, hardly compressed.
+/// Gives the archive for `docker load` and the image's identifier, `sha256:…`.
+pub(crate) fn quick(binary: Option<&Path>) -> Result<(PathBuf, String), ImageError> {
+    let folder = target().join("image");
+    let binary = match binary {
+        Some(path) => path.to_owned(),
+        None => build(&folder, None, Profile::Dev)?,
+    };
+    let program = read(&binary)?;
+    check_static(&binary, &program)?;
+    let layer = layer(&program, &[], Compression::fast())?;
+    let made = write(&folder.join("quick"), &layer)?;
+    Ok((made.archive, digest(config(&layer).to_string().as_bytes())))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Profile {
+    Dev,
+    Release,
+}
+
+fn build(folder: &Path, jobs: Option<u32>, profile: Profile) -> Result<PathBuf, ImageError> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
         .current_dir(root())
         // With an explicit target the flags do not reach build scripts and macros, which have to
         // be dynamic.
-        .env("RUSTFLAGS", "-C target-feature=+crt-static")
-        .args([
-            "build",
-            "--release",
-            "--locked",
-            "--package",
-            NAME,
-            "--bin",
-            NAME,
-        ])
+        .env(
+            "RUSTFLAGS",
+            "-C target-feature=+crt-static -C strip=symbols",
+        )
+        .args(["build", "--locked", "--package", NAME, "--bin", NAME])
         .args(["--target", TARGET, "--target-dir"])
         .arg(folder);
+    if profile == Profile::Release {
+        command.arg("--release");
+    }
     if let Some(jobs) = jobs {
         command.args(["--jobs", &jobs.to_string()]);
     }
@@ -152,7 +171,11 @@ fn build(folder: &Path, jobs: Option<u32>) -> Result<PathBuf, ImageError> {
     if !status.success() {
         return Err(ImageError::Build);
     }
-    Ok(folder.join(TARGET).join("release").join(NAME))
+    let output = match profile {
+        Profile::Dev => "debug",
+        Profile::Release => "release",
+    };
+    Ok(folder.join(TARGET).join(output).join(NAME))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ImageError> {
@@ -195,7 +218,7 @@ struct Layer {
     diff_id: String,
 }
 
-fn layer(program: &[u8], certificates: &[u8]) -> Result<Layer, ImageError> {
+fn layer(program: &[u8], certificates: &[u8], effort: Compression) -> Result<Layer, ImageError> {
     let mut tar = Vec::new();
     let passwd = format!("root:x:0:0:root:/:/\nnonroot:x:{USER}:{USER}:nonroot:/:/\n");
     let group = format!("root:x:0:\nnonroot:x:{USER}:\n");
@@ -213,7 +236,7 @@ fn layer(program: &[u8], certificates: &[u8]) -> Result<Layer, ImageError> {
     file(&mut tar, NAME, 0o755, program)?;
     folder(&mut tar, "tmp/", 0o1777)?;
     tar.resize(tar.len() + 2 * BLOCK, 0);
-    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    let mut gzip = GzEncoder::new(Vec::new(), effort);
     gzip.write_all(&tar).map_err(ImageError::Layer)?;
     Ok(Layer {
         gzip: gzip.finish().map_err(ImageError::Layer)?,
@@ -425,7 +448,7 @@ mod tests {
     }
 
     fn made(folder: &Path) -> Made {
-        let layer = layer(&program(false), b"certificates").unwrap();
+        let layer = layer(&program(false), b"certificates", Compression::best()).unwrap();
         write(&folder.join("image"), &layer).unwrap()
     }
 

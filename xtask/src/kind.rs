@@ -11,11 +11,12 @@ mod cluster;
 mod command;
 mod config;
 mod docker;
-mod error;
+pub(crate) mod error;
 mod fence;
 mod name;
 mod ownership;
 mod place;
+pub(crate) mod play;
 mod progress;
 mod step;
 

@@ -17,7 +17,7 @@ use pull_scenarios::spec::{LoadError, Scenario};
 use pull_scenarios::{Ending, Play, Versions, catalogue};
 
 use self::choose::Shard;
-use self::playing::Job;
+pub(crate) use self::playing::Job;
 
 pub(crate) use self::choose::one;
 
@@ -26,7 +26,7 @@ const USAGE: u8 = 2;
 const NOTHING_PLAYED: u8 = 3;
 const INTERRUPTED: u8 = 130;
 
-/// Plays scenarios on the embedded cluster: no Docker, no root, no network.
+/// Plays scenarios: on the embedded cluster (no Docker, no root, no network), or on a real one.
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -40,6 +40,7 @@ Examples:
   cargo xtask scenario ./mine.yaml         a file of your own
   cargo xtask scenario new my-failure      a file to begin with
   cargo xtask scenario --all --output json
+  cargo xtask scenario --all --backend kind
 
 Exit codes:
   0    every scenario was as expected
@@ -83,6 +84,21 @@ pub(crate) struct Arguments {
     /// Prints only what was not as expected, and the count
     #[arg(long, short)]
     quiet: bool,
+    /// Where they are played
+    #[arg(long, value_enum, default_value_t = Where::Embedded)]
+    backend: Where,
+    #[cfg(unix)]
+    #[command(flatten)]
+    kind: crate::kind::play::KindOptions,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Where {
+    /// In this process, in virtual time
+    Embedded,
+    /// A kind cluster, in real time
+    #[cfg(unix)]
+    Kind,
 }
 
 #[derive(Debug, Subcommand)]
@@ -146,7 +162,18 @@ fn try_run(arguments: &Arguments) -> io::Result<ExitCode> {
         Err(code) => return Ok(code),
     };
     let total = jobs.len();
-    let Some(plays) = playing::all(&jobs, versions)? else {
+    let plays = match arguments.backend {
+        Where::Embedded => playing::all(&jobs, versions)?,
+        #[cfg(unix)]
+        Where::Kind => match crate::kind::play::play(&jobs, &arguments.kind) {
+            Ok(plays) => Some(plays),
+            Err(error) => {
+                eprintln!("error: {}", error.page());
+                return Ok(ExitCode::from(error.exit_code()));
+            }
+        },
+    };
+    let Some(plays) = plays else {
         eprintln!("interrupted");
         return Ok(ExitCode::from(INTERRUPTED));
     };

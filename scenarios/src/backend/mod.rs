@@ -3,13 +3,19 @@
 //! A backend makes the world that the file describes and carries out its steps. It gives the
 //! player an ordinary client and the checker the places that a user could reach, nothing more.
 
+mod cloud;
 pub(crate) mod embedded;
+#[cfg(unix)]
+pub(crate) mod kind;
 
 use std::time::Duration;
 
-use crate::observer::Seconds;
+use serde_json::Value;
+
+use crate::observer::{Seconds, Seen};
+use crate::play::{Mismatch, NAMESPACE};
 use crate::remedy::Command;
-use crate::spec::Step;
+use crate::spec::{self, Step};
 
 /// One pull as the node made it.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -57,10 +63,35 @@ impl StepError {
     }
 }
 
+/// How time passes while a scenario is played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// It costs nothing: every wait is as long as the file says.
+    Virtual,
+    /// It is everybody's: watching ends as soon as all has been seen.
+    Real,
+}
+
 /// The stage on which a scenario is played.
 pub(crate) trait Backend {
     /// The client that `kubectl` would be.
     fn client(&self) -> kube::Client;
+    /// The namespace in which the scenario plays.
+    fn namespace(&self) -> &str {
+        NAMESPACE
+    }
+    /// How time passes.
+    fn pace(&self) -> Pace {
+        Pace::Virtual
+    }
+    /// The objects of a manifest text, as this cluster needs them.
+    fn objects(&self, manifests: &str) -> Result<Vec<Value>, StepError> {
+        spec::objects(manifests).map_err(|error| StepError::failed(&error))
+    }
+    /// What the cluster calls a node of the file.
+    fn node_name(&self, name: &str) -> String {
+        name.to_owned()
+    }
     /// What the checker is given.
     fn world(&self) -> pullcheck::world::World;
     /// What the user gives the checker beside that.
@@ -69,10 +100,14 @@ pub(crate) trait Backend {
     async fn step(&self, step: &Step) -> Result<(), StepError>;
     /// Carries out a cloud command of a remedy.
     async fn cloud(&self, command: &Command) -> Result<(), StepError>;
-    /// Pulls so far, in the order in which they began.
-    fn attempts(&self) -> Vec<Attempt>;
+    /// Pulls so far, in the order in which they began; `seen` is what a user has seen by then.
+    fn attempts(&self, seen: &Seen) -> Vec<Attempt>;
     /// The digest that a reference has at its registry now.
     fn digest(&self, reference: &str) -> Option<String>;
     /// Lets time pass.
     async fn sleep(&self, length: Duration);
+    /// What the scenario should have put back and did not, once all acts went well.
+    async fn left_behind(&self) -> Vec<Mismatch> {
+        Vec::new()
+    }
 }

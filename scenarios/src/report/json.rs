@@ -30,6 +30,7 @@ fn one(play: &Play) -> Value {
         "id": play.scenario.id(),
         "title": play.scenario.title,
         "seed": play.seed,
+        "time": if play.real { "real" } else { "virtual" },
         "passed": play.passed(),
         "status": status,
         "reason": reason,

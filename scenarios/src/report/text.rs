@@ -158,8 +158,9 @@ impl Page {
         let id = play.scenario.id();
         let line = match &play.ending {
             Ending::Passed => self.paint.good(&format!(
-                "PASSED {id}, after {} of virtual time",
-                to.clock()
+                "PASSED {id}, after {} of {} time",
+                to.clock(),
+                if play.real { "real" } else { "virtual" }
             )),
             Ending::Failed(act) => self
                 .paint

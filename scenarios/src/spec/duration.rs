@@ -16,6 +16,11 @@ impl Span {
         self.0
     }
 
+    /// The shorter of the two.
+    pub(super) fn at_most(self, other: Duration) -> Self {
+        Self(self.0.min(other))
+    }
+
     pub(super) const fn ten_minutes() -> Self {
         Self(Duration::from_mins(10))
     }

@@ -41,7 +41,7 @@ pub fn parse(file: &str, text: &str) -> Result<Scenario, Box<LoadError>> {
         );
         return Err(source.error(1, 1, message, None));
     }
-    let scenario: Scenario = serde_saphyr::from_str(text).map_err(|error| {
+    let mut scenario: Scenario = serde_saphyr::from_str(text).map_err(|error| {
         let error = error.without_snippet();
         let (line, column) = error
             .location()
@@ -49,6 +49,10 @@ pub fn parse(file: &str, text: &str) -> Result<Scenario, Box<LoadError>> {
         source.error(line, column, first_line(&error.to_string()), None)
     })?;
     check::all(&source, &scenario)?;
+    if scenario.kind.is_some() {
+        check::all(&source, &scenario.on_kind())?;
+    }
+    scenario.source = text.into();
     Ok(scenario)
 }
 

@@ -10,6 +10,7 @@ mod duration;
 mod load;
 mod network;
 mod node;
+mod real;
 mod registry;
 mod step;
 mod target;
@@ -31,6 +32,7 @@ pub use network::{
     SetTls,
 };
 pub use node::{Mirrors, NodeSettings, ProxySettings, Room, Shift};
+pub use real::{OnKind, Watch};
 pub use registry::{Access, Account, Habits, PullLimit, Registry};
 pub use step::{
     AddNodes, ApplyRemedy, DiagnoseAgain, NodeIdentities, RemoveImage, SetNode, Step, TagChange,
@@ -71,9 +73,15 @@ pub struct Scenario {
     pub checker: CheckerAccess,
     /// The six acts.
     pub acts: Acts,
+    /// What differs on a real cluster.
+    #[serde(default)]
+    pub kind: Option<OnKind>,
     /// For workshops, from vague to plain.
     #[serde(default)]
     pub hints: Vec<String>,
+    /// The file's text.
+    #[serde(skip)]
+    source: std::sync::Arc<str>,
 }
 
 impl Scenario {

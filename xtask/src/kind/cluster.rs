@@ -34,8 +34,19 @@ pub(crate) async fn up(
     progress: &Progress,
     stop: &Stop,
 ) -> Result<PathBuf, KindError> {
+    let _lock = lock(place, &wanted.name)?;
+    up_held(place, wanted, suite, progress, stop).await
+}
+
+/// `up` for who holds the cluster's lock.
+pub(crate) async fn up_held(
+    place: &Place,
+    wanted: &ClusterSpec,
+    suite: Suite,
+    progress: &Progress,
+    stop: &Stop,
+) -> Result<PathBuf, KindError> {
     let name = &wanted.name;
-    let _lock = lock(place, name)?;
     docker::runs_nodes(stop).await?;
     let fence = Fence::find(stop).await?;
     let image = build::image(place, suite, progress, stop)
@@ -86,6 +97,16 @@ pub(crate) async fn down(
     stop: &Stop,
 ) -> Result<(), KindError> {
     let _lock = lock(place, name)?;
+    down_held(place, name, progress, stop).await
+}
+
+/// `down` for who holds the cluster's lock.
+pub(crate) async fn down_held(
+    place: &Place,
+    name: &ClusterName,
+    progress: &Progress,
+    stop: &Stop,
+) -> Result<(), KindError> {
     docker::reachable(stop).await?;
     let fence = Fence::find(stop).await?;
     let found = docker::find(name, stop).await?;
@@ -104,7 +125,8 @@ pub(crate) async fn down(
     Ok(())
 }
 
-fn lock(place: &Place, name: &ClusterName) -> Result<fs::File, KindError> {
+/// Keeps other runs away from a cluster, until it is dropped.
+pub(crate) fn lock(place: &Place, name: &ClusterName) -> Result<fs::File, KindError> {
     place.lock(&format!("cluster {name}"))
 }
 
@@ -115,6 +137,7 @@ async fn remove(
     fence: &Fence,
     stop: &Stop,
 ) -> Result<(), KindError> {
+    pull_scenarios::kind::remove_beside(name.as_str()).await?;
     let mut found = docker::find(name, stop).await?;
     // A `docker run` that was cut off can still bring up its container: look again until
     // there is none twice in a row.

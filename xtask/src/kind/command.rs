@@ -64,7 +64,8 @@ impl Stop {
         }
     }
 
-    async fn asked(&self) {
+    /// Ready when it has been asked for.
+    pub(crate) async fn asked(&self) {
         if let Some(receiver) = &self.0
             && receiver.clone().wait_for(|stop| *stop).await.is_ok()
         {

@@ -2,6 +2,9 @@
 
 use super::name::ClusterName;
 
+/// A machine has room for no more.
+pub(crate) const MAX_NODES: u8 = 4;
+
 /// The cluster that is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ClusterSpec {

@@ -50,6 +50,10 @@ pub(crate) enum KindError {
         "a cluster `{name}` exists that was not made by pullcheck ({what}): choose another --name, or remove it with the tool that made it"
     )]
     NotOurs { name: ClusterName, what: String },
+    #[error(
+        "`{context}` is no context of a kind cluster whose nodes run on this machine: a context such as kind-kind is meant"
+    )]
+    NotKind { context: String },
     #[error("another pullcheck is busy with {what}: wait for it to end")]
     Busy { what: String },
     #[error(
@@ -98,6 +102,15 @@ pub(crate) enum KindError {
     },
     #[error("failed to start `{program}`: {source}")]
     Start { program: String, source: io::Error },
+    #[error("the registry's image cannot be made: {source}")]
+    RegistryImage { source: crate::image::ImageError },
+    #[error("the stage for scenarios: {text}")]
+    Site { text: String },
+    #[error("{source}")]
+    Beside {
+        #[from]
+        source: pull_scenarios::kind::DockerError,
+    },
     #[error("failed to start the async runtime: {source}")]
     Runtime { source: io::Error },
     #[error(
@@ -124,11 +137,13 @@ impl KindError {
             | Self::DiskFull { .. }
             | Self::NoImage { .. }
             | Self::NotOurs { .. }
+            | Self::NotKind { .. }
             | Self::Busy { .. }
             | Self::NoFilterChain
             | Self::FilterForbidden
             | Self::BridgeElsewhere { .. }
             | Self::NoCache
+            | Self::RegistryImage { .. }
             | Self::Runtime { .. } => 2,
             Self::NetworkInUse { .. }
             | Self::Step { .. }
@@ -136,6 +151,8 @@ impl KindError {
             | Self::TooSlow { .. }
             | Self::Answer { .. }
             | Self::NotReady { .. }
+            | Self::Site { .. }
+            | Self::Beside { .. }
             | Self::File { .. }
             | Self::Start { .. } => 1,
         }

@@ -11,9 +11,9 @@ use tokio::sync::mpsc;
 
 /// One play that is to be made.
 #[derive(Clone, Debug)]
-pub(super) struct Job {
-    pub(super) scenario: Arc<Scenario>,
-    pub(super) seed: u64,
+pub(crate) struct Job {
+    pub(crate) scenario: Arc<Scenario>,
+    pub(crate) seed: u64,
 }
 
 /// All plays in the order of the jobs; `None` when interrupted. Nothing outlives the process, so there is

@@ -3,7 +3,6 @@
 //! Everything lives on a runtime of its own, on one thread, with a paused clock. The parts are the
 //! real rooms: sim-cluster's kubelets pull over the simulated network from fake-registry.
 
-mod cloud;
 mod nodes;
 mod place;
 mod proxy;
@@ -28,14 +27,14 @@ use sim_cluster::credential::AcrCredentialProvider;
 use sim_cluster::net::{Host, Network, Rule, RuleId, Verdict};
 use sim_cluster::node::{Node, NodeSpec};
 
-use self::cloud::Az;
 use self::nodes::Settings;
 use self::place::{Date, Place};
 use self::services::{Services, record};
 use self::tenant::Tenant;
-use super::{Attempt, Backend, StepError};
-use crate::observer::Seconds;
-use crate::play::{Act, ActPlayed, Ending, Mismatch, NAMESPACE, Play};
+use super::cloud::Az;
+use super::{Attempt, Backend, Pace, StepError};
+use crate::observer::{Seconds, Seen};
+use crate::play::{Mismatch, NAMESPACE, Play};
 use crate::remedy::Command;
 use crate::spec::{FirewallAction, NodeSettings, Scenario, Step};
 use crate::versions::Versions;
@@ -51,7 +50,14 @@ pub(crate) fn play(scenario: &Scenario, seed: u64, versions: Versions) -> Play {
         .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
-        Err(error) => return cannot(scenario, seed, &format!("no runtime: {error}")),
+        Err(error) => {
+            return Play::cannot(
+                scenario,
+                seed,
+                Pace::Virtual,
+                &format!("no runtime: {error}"),
+            );
+        }
     };
     runtime.block_on(async {
         match Embedded::build(scenario, seed, versions, default_start()) {
@@ -66,35 +72,9 @@ pub(crate) fn play(scenario: &Scenario, seed: u64, versions: Versions) -> Play {
                 }
                 play
             }
-            Err(error) => cannot(scenario, seed, &error.to_string()),
+            Err(error) => Play::cannot(scenario, seed, Pace::Virtual, &error.to_string()),
         }
     })
-}
-
-/// The world that the file describes cannot be made: the first act fails before it begins.
-fn cannot(scenario: &Scenario, seed: u64, reason: &str) -> Play {
-    let healthy = ActPlayed {
-        act: Act::Healthy,
-        passed: false,
-        from: Seconds::default(),
-        to: Seconds::default(),
-        notes: Vec::new(),
-        mismatches: vec![Mismatch {
-            what: "the world that the file describes".to_owned(),
-            expected: "made".to_owned(),
-            seen: reason.to_owned(),
-        }],
-    };
-    Play {
-        scenario: scenario.clone(),
-        seed,
-        ending: Ending::Failed(Act::Healthy),
-        acts: vec![healthy],
-        attempts: Vec::new(),
-        statuses: Vec::new(),
-        events: Vec::new(),
-        report: None,
-    }
 }
 
 /// The world of one scenario.
@@ -338,9 +318,9 @@ impl Embedded {
     fn az(&self) -> Result<Az, StepError> {
         let subscription = self.registry.azure().subscription_id();
         Ok(Az {
-            workstation: self.workstation.clone(),
+            workstation: Arc::new(Place(self.workstation.clone())),
             authority: self.registry.ca_der(),
-            clock: self.cluster.clock(),
+            clock: Arc::new(Date(self.cluster.clock())),
             token: Tenant::user_token(&self.registry)?,
             subscription: subscription.map_err(|error| StepError::failed(&error))?,
         })
@@ -457,7 +437,7 @@ impl Backend for Embedded {
         self.az()?.run(command).await
     }
 
-    fn attempts(&self) -> Vec<Attempt> {
+    fn attempts(&self, _: &Seen) -> Vec<Attempt> {
         let mut attempts: Vec<_> = self
             .cluster
             .nodes()

@@ -1,6 +1,7 @@
 //! What `az` does with a cloud command: one HTTPS request to Azure Resource Manager, from the
-//! workstation, over the simulated network.
+//! workstation, over whatever network the workstation has.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -8,9 +9,8 @@ use bytes::Bytes;
 use http::{Method, Request, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
+use pullcheck::world::{Host, Net, WallClock};
 use serde_json::{Value, json};
-use sim_cluster::clock::Clock;
-use sim_cluster::net::Host;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::time_provider::TimeProvider;
@@ -26,9 +26,9 @@ const CLUSTERS: &str = "2025-08-01";
 
 /// A person at the workstation who is signed in to Azure.
 pub(super) struct Az {
-    pub(super) workstation: Host,
+    pub(super) workstation: Arc<dyn Net>,
     pub(super) authority: Vec<u8>,
-    pub(super) clock: Clock,
+    pub(super) clock: Arc<dyn WallClock>,
     pub(super) token: String,
     pub(super) subscription: String,
 }
@@ -86,9 +86,10 @@ impl Az {
         &self,
     ) -> Result<impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static, StepError>
     {
+        let host = Host::parse(HOST).map_err(|error| StepError::failed(&error))?;
         let found = self
             .workstation
-            .lookup(HOST)
+            .resolve(&host)
             .await
             .map_err(|error| StepError::failed(&error))?;
         let address = found
@@ -106,11 +107,12 @@ impl Az {
             .add(CertificateDer::from(self.authority.clone()))
             .map_err(|error| StepError::failed(&error))?;
         let provider = Arc::new(crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_details(provider, Arc::new(Today(self.clock)))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| StepError::failed(&error))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let config =
+            ClientConfig::builder_with_details(provider, Arc::new(Today(Arc::clone(&self.clock))))
+                .with_safe_default_protocol_versions()
+                .map_err(|error| StepError::failed(&error))?
+                .with_root_certificates(roots)
+                .with_no_client_auth();
         let name = ServerName::try_from(HOST).map_err(|error| StepError::failed(&error))?;
         TlsConnector::from(Arc::new(config))
             .connect(name, stream)
@@ -284,8 +286,13 @@ fn assignment_name(assignee: &str, role: &str, scope: &str) -> String {
     seed.generator("role assignment").uid()
 }
 
-#[derive(Debug)]
-struct Today(Clock);
+struct Today(Arc<dyn WallClock>);
+
+impl fmt::Debug for Today {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Today").field(&self.0.now()).finish()
+    }
+}
 
 impl TimeProvider for Today {
     fn current_time(&self) -> Option<UnixTime> {

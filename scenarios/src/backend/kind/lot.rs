@@ -1,0 +1,569 @@
+//! One scenario's part of a site: its namespace, its registries, its names, what it did to nodes.
+//!
+//! A lot that shares the cluster has host names of its own, so that several scenarios that all speak
+//! of `registry.example` can be played at once. One that touches the nodes is alone, and they are
+//! compared before and after.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Namespace, Node as KubeNode, ServiceAccount};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use pullcheck::keyring::Secret;
+use pullcheck::world::real::{SystemClock, SystemNet};
+use pullcheck::world::{Arm, FixedToken, Net, Place, Trust, Vantage, World};
+use serde_json::{Value, json};
+
+use super::describe;
+use super::node::{Node, State};
+use super::place::NodePlace;
+use super::registry::{Registry, Wanted};
+use super::{LABEL, SCENARIO, Site, attempts, docker, identity, steps};
+use crate::backend::cloud::Az;
+use crate::backend::{Attempt, Backend, Pace, StepError};
+use crate::observer::Seen;
+use crate::play::{Ending, Mismatch, NAMESPACE, Play};
+use crate::remedy::Command;
+use crate::spec::{self, Scenario, Step};
+
+/// A namespace's service account and its token are there in a moment.
+const NAMESPACE_READY: Duration = Duration::from_mins(1);
+/// For how long pods may take to end when a lot is cleared.
+const CLEARED: Duration = Duration::from_secs(90);
+
+/// The stage of one scenario.
+pub(super) struct Lot<'a> {
+    pub(super) site: &'a Site,
+    scenario: Scenario,
+    namespace: String,
+    pub(super) registry: Registry,
+    /// Nodes that the scenario has; those after them have not joined yet.
+    nodes: std::sync::atomic::AtomicUsize,
+    pub(super) names: Vec<String>,
+    /// What the nodes were called in their cloud before; only where the file has one.
+    provider_ids: Vec<Option<String>>,
+    /// What the nodes were like when the first act began; only where the lot is alone.
+    before: Option<Vec<State>>,
+}
+
+type Unplayed = (Scenario, StepError);
+
+impl<'a> Lot<'a> {
+    pub(super) async fn prepare(
+        site: &'a Site,
+        scenario: &Scenario,
+        number: usize,
+    ) -> Result<Self, Unplayed> {
+        let alone = !super::shares(scenario);
+        let real = if alone {
+            scenario.on_kind()
+        } else {
+            match scenario.renamed(&format!("k{number}-")) {
+                Ok(renamed) => renamed.on_kind(),
+                Err(error) => return Err((scenario.on_kind(), StepError::failed(&*error))),
+            }
+        };
+        Self::make(site, &real, number, alone)
+            .await
+            .map_err(|error| (real, error))
+    }
+
+    async fn make(
+        site: &'a Site,
+        scenario: &Scenario,
+        number: usize,
+        alone: bool,
+    ) -> Result<Self, StepError> {
+        let wanted = super::nodes(scenario);
+        supported(scenario, wanted, site.nodes.len()).map_err(StepError::Unsupported)?;
+        // The salt makes content that no earlier play can have left on a node.
+        let salt = format!("{}-{number}-{}", scenario.id(), std::process::id());
+        let config = describe::describe(scenario, &salt, &site.addresses())
+            .map_err(StepError::Unsupported)?;
+        let id = scenario.id();
+        let label = format!("{LABEL}={}", site.spec.cluster);
+        let registry = Registry::start(&Wanted {
+            name: format!("{}-registry-{number}", site.spec.cluster),
+            image: &site.spec.image,
+            network: &site.spec.network,
+            label: &label,
+            folder: &site.spec.folder,
+            config: &config,
+            salt: &salt,
+            seed: site.spec.seed,
+        })
+        .await?;
+        // Login servers, data hosts, token services and the cloud's own names.
+        let hosts = registry.twin.hosts().into_iter();
+        let names: Vec<String> = hosts
+            .filter(|name| name.parse::<std::net::IpAddr>().is_err())
+            .collect();
+        let mut lot = Self {
+            site,
+            scenario: scenario.clone(),
+            namespace: format!("pk-{number}-{id}").chars().take(63).collect(),
+            registry,
+            nodes: std::sync::atomic::AtomicUsize::new(scenario.cluster.nodes.value as usize),
+            names,
+            provider_ids: Vec::new(),
+            before: None,
+        };
+        match lot.furnish(alone).await {
+            Ok(()) => Ok(lot),
+            Err(error) => {
+                lot.take_down().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn furnish(&mut self, alone: bool) -> Result<(), StepError> {
+        let address = self.registry.container.address;
+        let names = self.names.iter().map(|name| (name.clone(), address));
+        let names = self.site.zone.add(names).await;
+        names.map_err(|error| StepError::failed(&error))?;
+        for (name, answer) in &self.scenario.dns {
+            steps::dns(self, None, name, answer).await?;
+        }
+        self.make_namespace().await?;
+        if !alone {
+            return Ok(());
+        }
+        let cluster = &self.scenario.cluster;
+        for (number, node) in self.site.nodes.iter().enumerate() {
+            self.cordon(node, number >= self.joined()).await?;
+            steps::configure(node, &cluster.node).await?;
+            if let Some(settings) = cluster.nodes_by_name.get(&format!("node-{}", number + 1)) {
+                steps::configure(node, settings).await?;
+            }
+            if let Some(azure) = &self.scenario.azure {
+                let client = &self.site.client;
+                let identity = self.registry.node_identity(azure)?;
+                let id = self.registry.provider_id(node.address())?;
+                let before = identity::provider_id(node, client).await?;
+                self.provider_ids.push(before);
+                identity::give(node, client, &identity, &id, address).await?;
+            }
+        }
+        if self.scenario.azure.is_some() {
+            let ready = self.site.wait_ready().await;
+            ready.map_err(|error| StepError::failed(&error))?;
+        }
+        self.before = Some(self.states().await?);
+        Ok(())
+    }
+
+    pub(super) fn joined(&self) -> usize {
+        self.nodes.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    pub(super) const fn scenario(&self) -> &Scenario {
+        &self.scenario
+    }
+
+    async fn make_namespace(&self) -> Result<(), StepError> {
+        let api: Api<Namespace> = Api::all(self.site.client.clone());
+        let object: Namespace = serde_json::from_value(json!({
+            "metadata": {"name": self.namespace, "labels": {SCENARIO: self.scenario.id()}},
+        }))
+        .map_err(|error| StepError::failed(&error))?;
+        api.create(&PostParams::default(), &object)
+            .await
+            .map_err(|error| StepError::failed(&error))?;
+        let accounts: Api<ServiceAccount> =
+            Api::namespaced(self.site.client.clone(), &self.namespace);
+        let since = tokio::time::Instant::now();
+        loop {
+            // Up to 1.23 an account has a token in a secret, without which no pod is made; later
+            // ones have none, and a moment is all that is waited for.
+            let account = accounts.get("default").await.ok();
+            let token = account
+                .as_ref()
+                .is_some_and(|one| one.secrets.as_ref().is_some_and(|list| !list.is_empty()));
+            if token || (account.is_some() && since.elapsed() > Duration::from_secs(3)) {
+                return Ok(());
+            }
+            if since.elapsed() > NAMESPACE_READY {
+                return Err(StepError::Failed(format!(
+                    "namespace `{}` got no service account",
+                    self.namespace
+                )));
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    async fn cordon(&self, node: &Node, yes: bool) -> Result<(), StepError> {
+        let api: Api<KubeNode> = Api::all(self.site.client.clone());
+        let patch = json!({"spec": {"unschedulable": yes}});
+        api.patch(node.name(), &PatchParams::default(), &Patch::Merge(&patch))
+            .await
+            .map(drop)
+            .map_err(|error| StepError::failed(&error))
+    }
+
+    async fn states(&self) -> Result<Vec<State>, StepError> {
+        let mut states = Vec::new();
+        for node in &self.site.nodes {
+            let state = node.state().await;
+            states.push(state.map_err(|error| StepError::failed(&error))?);
+        }
+        Ok(states)
+    }
+
+    /// Takes everything away, and adds to a play that failed what the stage knows of it.
+    pub(super) async fn clear(self, mut play: Play) -> Play {
+        if !play.passed()
+            && let Some(last) = play.acts.last_mut()
+        {
+            if docker::runs(&self.registry.container.name).await {
+                let requests = self.registry.last_requests().await;
+                let requests = requests.unwrap_or_else(|error| error.to_string());
+                last.notes
+                    .push(format!("the registry's last requests: {requests}"));
+            } else {
+                last.mismatches.push(Mismatch {
+                    what: "the registry's container".to_owned(),
+                    expected: "running".to_owned(),
+                    seen: "it does not run any more".to_owned(),
+                });
+            }
+            for node in &self.site.nodes {
+                if !docker::runs(node.name()).await {
+                    last.mismatches.push(Mismatch {
+                        what: format!("the container of node {}", node.name()),
+                        expected: "running".to_owned(),
+                        seen: "it does not run any more".to_owned(),
+                    });
+                }
+            }
+        }
+        if let Some(seen) = self.take_down().await
+            && let Some(last) = play.acts.last_mut()
+        {
+            last.passed = false;
+            let act = last.act;
+            last.mismatches.push(Mismatch {
+                what: "the stage, after the play".to_owned(),
+                expected: "taken down".to_owned(),
+                seen,
+            });
+            play.ending = Ending::Failed(act);
+        }
+        play
+    }
+
+    /// Everything is tried; gives what did not work.
+    async fn take_down(&self) -> Option<String> {
+        let mut failures = Vec::new();
+        let client = &self.site.client;
+        let gone = delete_namespace(client, &self.namespace, !super::shares(&self.scenario)).await;
+        failures.extend(gone.err());
+        let forgotten = self.site.zone.forget(&self.names).await;
+        failures.extend(forgotten.err().map(|error| error.to_string()));
+        let name = &self.registry.container.name;
+        let removed = docker::docker(&["container", "rm", "--force", "--volumes", name]).await;
+        failures.extend(removed.err().map(|error| error.to_string()));
+        if !super::shares(&self.scenario) {
+            for (number, node) in self.site.nodes.iter().enumerate() {
+                let cleared = node.clear_rules().await;
+                failures.extend(cleared.err().map(|error| error.to_string()));
+                for registry in steps::mirrored(&self.scenario) {
+                    let cleared = node.clear_mirrors(registry).await;
+                    failures.extend(cleared.err().map(|error| error.to_string()));
+                }
+                if let Some(before) = self.provider_ids.get(number) {
+                    let taken = identity::take(node, client, before.as_deref()).await;
+                    failures.extend(taken.err().map(|error| error.to_string()));
+                }
+                let open = self.cordon(node, false).await;
+                failures.extend(open.err().map(|error| error.to_string()));
+            }
+            if !self.provider_ids.is_empty() {
+                let ready = self.site.wait_ready().await;
+                failures.extend(ready.err().map(|error| error.to_string()));
+            }
+        }
+        (!failures.is_empty()).then(|| failures.join("; "))
+    }
+
+    pub(super) fn node_of(&self, name: &str) -> Result<&Node, StepError> {
+        let number = name
+            .strip_prefix("node-")
+            .and_then(|number| number.parse::<usize>().ok())
+            .and_then(|number| number.checked_sub(1));
+        number
+            .filter(|number| *number < self.joined())
+            .and_then(|number| self.site.node(number))
+            .ok_or_else(|| StepError::Failed(format!("there is no node `{name}`")))
+    }
+
+    pub(super) async fn add_nodes(&self, count: u32) -> Result<(), StepError> {
+        let from = self
+            .nodes
+            .fetch_add(count as usize, std::sync::atomic::Ordering::Relaxed);
+        for node in self.site.nodes.iter().skip(from).take(count as usize) {
+            self.cordon(node, false).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn azure(&self) -> Result<&spec::Azure, StepError> {
+        let azure = self.scenario.azure.as_ref();
+        azure.ok_or_else(|| StepError::Failed("there is no Azure tenant".to_owned()))
+    }
+
+    fn workstation(&self) -> Arc<dyn Net> {
+        Arc::new(SystemNet::new(Some(self.site.name_server())))
+    }
+
+    fn place(&self, vantage: Vantage, net: Arc<dyn Net>) -> Place {
+        Place::new(vantage, net, Trust::roots([self.site.authority.clone()]))
+    }
+
+    fn az(&self) -> Result<Az, StepError> {
+        Ok(Az {
+            workstation: self.workstation(),
+            authority: self.site.authority.clone(),
+            clock: Arc::new(SystemClock),
+            token: self.registry.user_token()?,
+            subscription: {
+                let id = self.registry.twin.azure().subscription_id();
+                id.map_err(|error| StepError::failed(&error))?
+            },
+        })
+    }
+}
+
+/// What a real cluster of this size cannot do of a scenario.
+pub(super) fn supported(scenario: &Scenario, wanted: u32, nodes: usize) -> Result<(), String> {
+    if let Some(reason) = scenario.kind.as_ref().and_then(|kind| kind.skip.clone()) {
+        return Err(reason);
+    }
+    if wanted as usize > nodes {
+        return Err(format!(
+            "it needs {wanted} nodes, and the cluster has {nodes}"
+        ));
+    }
+    if !scenario.machines.is_empty() {
+        return Err("machines beside the registries".to_owned());
+    }
+    if scenario.checker.hosts_of.is_some() {
+        return Err("a user who has a node's hosts.toml at hand".to_owned());
+    }
+    let cluster = &scenario.cluster;
+    let settings = cluster.nodes_by_name.values().chain([&cluster.node]);
+    settings.into_iter().try_for_each(steps::possible)?;
+    let mut steps = scenario.acts.break_.iter().chain(&scenario.acts.fix);
+    steps.try_for_each(|step| steps::supported(&step.value))
+}
+
+/// Every container pulls anew: on a real node the image of the play before may still be there.
+fn pull_always(object: &mut Value) {
+    let spec = if object["kind"] == "Pod" {
+        object.pointer_mut("/spec")
+    } else {
+        object.pointer_mut("/spec/template/spec")
+    };
+    let Some(spec) = spec else { return };
+    for list in ["initContainers", "containers"] {
+        let containers = spec.get_mut(list).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten() {
+            if let Some(container) = container.as_object_mut()
+                && !container.contains_key("imagePullPolicy")
+            {
+                container.insert("imagePullPolicy".to_owned(), json!("Always"));
+            }
+        }
+    }
+}
+
+/// Pods of one Deployment go to different nodes: the scheduler of a real cluster only prefers that.
+fn spread(object: &mut Value) {
+    let selector = object.pointer("/spec/selector").cloned();
+    let spec = object.pointer_mut("/spec/template/spec");
+    if let (Some(selector), Some(Value::Object(spec))) = (selector, spec)
+        && !spec.contains_key("topologySpreadConstraints")
+        && !spec.contains_key("nodeName")
+    {
+        let constraint = json!({
+            "maxSkew": 1,
+            "topologyKey": "kubernetes.io/hostname",
+            "whenUnsatisfiable": "DoNotSchedule",
+            "labelSelector": selector,
+        });
+        spec.insert("topologySpreadConstraints".to_owned(), json!([constraint]));
+    }
+}
+
+async fn delete_namespace(client: &Client, name: &str, wait: bool) -> Result<(), String> {
+    let api: Api<Namespace> = Api::all(client.clone());
+    match api.delete(name, &DeleteParams::default()).await {
+        Ok(_) => {}
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+        Err(error) => return Err(format!("namespace `{name}`: {error}")),
+    }
+    let since = tokio::time::Instant::now();
+    loop {
+        if !wait || matches!(api.get_opt(name).await, Ok(None)) {
+            return Ok(());
+        }
+        if since.elapsed() > CLEARED {
+            return Err(format!("namespace `{name}` does not go"));
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+impl Backend for Lot<'_> {
+    fn client(&self) -> Client {
+        self.site.client.clone()
+    }
+
+    fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::Real
+    }
+
+    fn objects(&self, manifests: &str) -> Result<Vec<Value>, StepError> {
+        let objects = spec::objects(manifests).map_err(|error| StepError::failed(&error))?;
+        let mut own = Vec::new();
+        for mut object in objects {
+            let kind = object.get("kind").and_then(Value::as_str);
+            let kind = kind.unwrap_or_default().to_owned();
+            if matches!(kind.as_str(), "Namespace" | "Node") {
+                let reason = format!("an object of kind {kind}");
+                return Err(StepError::Unsupported(reason));
+            }
+            pull_always(&mut object);
+            if kind == "Deployment" && super::nodes(&self.scenario) > 1 {
+                spread(&mut object);
+            }
+            if let Some(namespace) = object.pointer_mut("/metadata/namespace") {
+                if namespace != NAMESPACE {
+                    let reason = "objects of several namespaces".to_owned();
+                    return Err(StepError::Unsupported(reason));
+                }
+                *namespace = json!(self.namespace);
+            }
+            own.push(object);
+        }
+        Ok(own)
+    }
+
+    fn node_name(&self, name: &str) -> String {
+        let node = self.node_of(name).map(|node| node.name().to_owned());
+        node.unwrap_or_else(|_| name.to_owned())
+    }
+
+    fn world(&self) -> World {
+        let nodes = self.site.nodes.iter().take(self.joined()).map(|node| {
+            let net: Arc<dyn Net> = Arc::new(NodePlace(node.clone()));
+            self.place(Vantage::node(node.name()), net)
+        });
+        let world = World::new(
+            Arc::new(SystemClock),
+            self.place(Vantage::Workstation, self.workstation()),
+        )
+        .with_nodes(nodes)
+        .with_cluster(self.client());
+        match self.registry.user_token() {
+            Ok(token) if self.scenario.checker.arm => {
+                world.with_arm(Arm::new(Arc::new(FixedToken(Secret::new(token)))))
+            }
+            _ => world,
+        }
+    }
+
+    fn settings(&self) -> pullcheck::check::Settings {
+        pullcheck::check::Settings::default()
+    }
+
+    async fn step(&self, step: &Step) -> Result<(), StepError> {
+        steps::carry_out(self, step).await
+    }
+
+    async fn cloud(&self, command: &Command) -> Result<(), StepError> {
+        if let Command::ReconcileCluster { .. } = command {
+            // Azure puts the kubelet identity back onto the machines.
+            let kubelet = ["kubelet".to_owned()];
+            for node in &self.site.nodes {
+                self.registry
+                    .set_identities(self.azure()?, node.address(), &kubelet)
+                    .await?;
+            }
+            return Ok(());
+        }
+        self.az()?.run(command).await
+    }
+
+    fn attempts(&self, seen: &Seen) -> Vec<Attempt> {
+        attempts::from_events(seen)
+    }
+
+    fn digest(&self, reference: &str) -> Option<String> {
+        let (host, rest) = reference.split_once('/')?;
+        self.registry.twin.digest(host, rest)
+    }
+
+    async fn sleep(&self, length: Duration) {
+        tokio::time::sleep(length).await;
+    }
+
+    async fn left_behind(&self) -> Vec<Mismatch> {
+        let Some(before) = &self.before else {
+            return Vec::new();
+        };
+        let now = match self.states().await {
+            Ok(now) => now,
+            Err(error) => {
+                return vec![Mismatch {
+                    what: "the nodes, after the play".to_owned(),
+                    expected: "as before".to_owned(),
+                    seen: error.to_string(),
+                }];
+            }
+        };
+        let nodes = self.site.nodes.iter();
+        nodes
+            .zip(before.iter().zip(&now))
+            .filter_map(|(node, (before, now))| {
+                Some(Mismatch {
+                    what: format!("node {}, after the play", node.name()),
+                    expected: "as before".to_owned(),
+                    seen: before.difference(now)?,
+                })
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_container_pulls_anew_unless_the_file_says_otherwise() {
+        let mut deployment = json!({"kind": "Deployment", "spec": {"template": {"spec": {
+            "initContainers": [{"name": "a"}],
+            "containers": [{"name": "b", "imagePullPolicy": "Never"}, {"name": "c"}],
+        }}}});
+        pull_always(&mut deployment);
+        let spec = &deployment["spec"]["template"]["spec"];
+        assert_eq!(spec["initContainers"][0]["imagePullPolicy"], "Always");
+        assert_eq!(spec["containers"][0]["imagePullPolicy"], "Never");
+        assert_eq!(spec["containers"][1]["imagePullPolicy"], "Always");
+        deployment["spec"]["selector"] = json!({"matchLabels": {"app": "a"}});
+        spread(&mut deployment);
+        let constraint = &deployment["spec"]["template"]["spec"]["topologySpreadConstraints"][0];
+        assert_eq!(constraint["labelSelector"]["matchLabels"]["app"], "a");
+        let mut service = json!({"kind": "Service", "spec": {"ports": []}});
+        let same = service.clone();
+        pull_always(&mut service);
+        assert_eq!(service, same);
+    }
+}
