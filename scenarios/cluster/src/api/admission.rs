@@ -79,7 +79,11 @@ fn birth_status(kind: Kind, object: &mut Value) {
             let status = json!({ "phase": "Pending", "qosClass": quality });
             fields.insert("status".into(), status);
         }
-        Kind::Deployment | Kind::StatefulSet | Kind::Job => {
+        Kind::Deployment
+        | Kind::StatefulSet
+        | Kind::Job
+        | Kind::CronJob
+        | Kind::PodDisruptionBudget => {
             fields.insert("status".into(), json!({}));
         }
         Kind::ReplicaSet => {

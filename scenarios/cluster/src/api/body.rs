@@ -47,9 +47,11 @@ pub(super) fn media_type(headers: &HeaderMap) -> String {
 pub(super) fn decode(headers: &HeaderMap, body: &[u8]) -> Result<Value, ApiError> {
     match media_type(headers).as_str() {
         "application/json" | "" | "*/*" => json(body),
+        "application/yaml" => yaml(body),
         protobuf::MEDIA_TYPE => protobuf::decode(body),
         _ => Err(ApiError::unsupported_media_type(&[
             "application/json",
+            "application/yaml",
             protobuf::MEDIA_TYPE,
         ])),
     }
@@ -62,6 +64,17 @@ pub(super) fn json(body: &[u8]) -> Result<Value, ApiError> {
             "couldn't get version/kind; json parse error: {error}"
         ))
     })
+}
+
+/// Reads YAML, of which JSON is a part.
+pub(super) fn yaml(body: &[u8]) -> Result<Value, ApiError> {
+    if let Ok(value) = serde_json::from_slice(body) {
+        return Ok(value);
+    }
+    let wrong =
+        |error: String| ApiError::bad_request(format!("error converting YAML to JSON: {error}"));
+    let text = std::str::from_utf8(body).map_err(|error| wrong(error.to_string()))?;
+    serde_saphyr::from_str(text).map_err(|error| wrong(error.without_snippet().to_string()))
 }
 
 /// Chooses the form of the answer: the first that the client names and the server has.

@@ -44,6 +44,20 @@ pub(super) fn fill(kind: Kind, object: &mut Value) {
             default(spec, "completionMode", || "NonIndexed".into());
             default(spec, "suspend", || false.into());
         }),
+        Kind::CronJob => {
+            if let Some(spec) = child(object, "spec") {
+                default(spec, "concurrencyPolicy", || "Allow".into());
+                default(spec, "suspend", || false.into());
+                default(spec, "successfulJobsHistoryLimit", || 3.into());
+                default(spec, "failedJobsHistoryLimit", || 1.into());
+                let pod = spec
+                    .get_mut("jobTemplate")
+                    .and_then(|template| template.pointer_mut("/spec/template/spec"));
+                if let Some(pod) = pod.and_then(Value::as_object_mut) {
+                    pod_spec(pod);
+                }
+            }
+        }
         Kind::Secret => secret(object),
         Kind::Namespace => {
             let name = object.pointer("/metadata/name").cloned();
@@ -66,7 +80,12 @@ pub(super) fn fill(kind: Kind, object: &mut Value) {
                 default(spec, "sessionAffinity", || "None".into());
             }
         }
-        Kind::Event | Kind::ServiceAccount | Kind::ConfigMap | Kind::Node | Kind::Lease => {}
+        Kind::Event
+        | Kind::ServiceAccount
+        | Kind::ConfigMap
+        | Kind::Node
+        | Kind::PodDisruptionBudget
+        | Kind::Lease => {}
     }
 }
 

@@ -35,13 +35,14 @@ struct Entry {
 }
 
 /// The groups besides the core group, in the order they are listed.
-const GROUPS: [&str; 6] = [
+const GROUPS: [&str; 7] = [
     "apps",
     "events.k8s.io",
     "authentication.k8s.io",
     "authorization.k8s.io",
     "batch",
     "coordination.k8s.io",
+    "policy",
 ];
 
 /// `/version`.

@@ -11,6 +11,8 @@ mod body;
 mod defaults;
 mod discovery;
 mod eventsv1;
+mod eviction;
+mod fields;
 mod logs;
 mod openapi;
 mod patch;

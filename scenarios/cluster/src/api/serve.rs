@@ -11,13 +11,14 @@ use serde_json::{Value, json};
 
 use super::access::Attempt;
 use super::body::{self, Form};
+use super::fields::{self, Author};
 use super::patch::PatchKind;
 use super::query::Query;
 use super::route::{Route, Target};
 use super::verbs::Part;
 use super::{
     Access, Api, DeleteOptions, FieldSelector, LabelSelector, WriteOptions, discovery, eventsv1,
-    logs, openapi, patch, respond, scale, typed, watching,
+    eviction, logs, openapi, patch, respond, scale, typed, watching,
 };
 use crate::store::{ApiError, FieldCause, Kind};
 
@@ -287,76 +288,117 @@ impl Call<'_> {
         }
         let object = body::decode(&self.parts.headers, body)?;
         let (object, warnings) = self.checked(object)?;
+        let author = self.author();
+        let (kind, namespace) = (target.kind, target.namespace());
         let made = self
             .api
-            .create(target.kind, target.namespace(), object, self.options())?;
+            .create_as(kind, namespace, object, self.options(), |object| {
+                fields::update(&Value::Null, object, &author);
+            })?;
         Ok(respond::with_warnings(self.one(201, made), &warnings))
+    }
+
+    /// Whom the fields of a write belong to: the manager that is named, else the program.
+    fn author(&self) -> Author {
+        let agent = self.parts.headers.get(http::header::USER_AGENT);
+        let agent = agent
+            .and_then(|agent| agent.to_str().ok())
+            .unwrap_or_default();
+        let program = agent.split('/').next().unwrap_or_default();
+        let named = [self.query.field_manager.as_str(), program, "unknown"];
+        let manager = named.into_iter().find(|name| !name.is_empty());
+        Author {
+            manager: manager.unwrap_or_default().chars().take(128).collect(),
+            api_version: self.target.api_version(),
+            subresource: self.target.subresource.clone().unwrap_or_default(),
+            now: self.api.store().clock().seconds(),
+        }
     }
 
     fn write(&self, verb: &str, part: Part, body: &[u8]) -> Result<Response, ApiError> {
         let target = &self.target;
         let (name, headers) = (target.name()?, &self.parts.headers);
+        let place = (target.namespace(), name);
+        let author = self.author();
+        let own = |old: &Value, new: &mut Value| fields::update(old, new, &author);
         if verb == "update" {
             let object = body::decode(headers, body)?;
             let (object, warnings) = self.checked(object)?;
-            let written = self.api.write(
-                target.kind,
-                target.namespace(),
-                name,
-                part,
-                self.options(),
-                |current| {
-                    *current = object;
-                    Ok(())
-                },
-            )?;
+            let change = |current: &mut Value| {
+                *current = object;
+                Ok(())
+            };
+            let written =
+                self.api
+                    .write_as(target.kind, place, part, self.options(), change, own)?;
             return Ok(respond::with_warnings(self.one(200, written), &warnings));
         }
         let kind = PatchKind::from_media_type(&body::media_type(headers))
             .ok_or_else(|| ApiError::unsupported_media_type(&PatchKind::ACCEPTED))?;
-        let patch = body::json(body)?;
         if kind == PatchKind::Apply {
-            self.check_apply(&patch)?;
-            let missing = self
-                .api
-                .store()
-                .get_shared(target.kind, target.namespace(), name)
-                .is_none();
-            if missing && part == Part::Main {
-                let (mut object, warnings) = self.checked(patch)?;
-                if let Some(meta) = super::defaults::child(&mut object, "metadata") {
-                    meta.insert("name".into(), name.into());
-                }
-                let made =
-                    self.api
-                        .create(target.kind, target.namespace(), object, self.options())?;
-                return Ok(respond::with_warnings(self.one(201, made), &warnings));
-            }
+            return self.apply(part, &body::yaml(body)?, &author);
         }
+        let patch = body::json(body)?;
         let mut warnings = Vec::new();
-        let written = self.api.write(
-            target.kind,
-            target.namespace(),
-            name,
-            part,
-            self.options(),
-            |current| {
-                let version = current.pointer("/metadata/resourceVersion").cloned();
-                let mut wanted = respond::encode(target, current.clone());
-                patch::apply(kind, &mut wanted, &patch)?;
-                let (mut wanted, found) = self.checked(wanted)?;
-                warnings = found;
-                // A patch is made on the newest state: only a version it names can conflict.
-                let named = wanted.pointer("/metadata/resourceVersion").cloned();
-                if named == version
-                    && let Some(meta) = super::defaults::child(&mut wanted, "metadata")
+        let change = |current: &mut Value| {
+            let version = current.pointer("/metadata/resourceVersion").cloned();
+            let mut wanted = respond::encode(target, current.clone());
+            patch::apply(kind, &mut wanted, &patch)?;
+            let (wanted, found) = self.checked(wanted)?;
+            warnings = found;
+            *current = wanted;
+            forget_version(current, version.as_ref());
+            Ok(())
+        };
+        let written = self
+            .api
+            .write_as(target.kind, place, part, self.options(), change, own)?;
+        Ok(respond::with_warnings(self.one(200, written), &warnings))
+    }
+
+    /// Server-side apply.
+    fn apply(&self, part: Part, config: &Value, author: &Author) -> Result<Response, ApiError> {
+        self.check_apply(config)?;
+        let target = &self.target;
+        let (kind, name, force) = (target.kind, target.name()?, self.query.force);
+        // What the configuration says is checked as it was sent, not as it was merged.
+        let (mut config, warnings) = self.checked(config.clone())?;
+        let missing = self
+            .api
+            .store()
+            .get_shared(kind, target.namespace(), name)
+            .is_none();
+        if missing && part == Part::Main {
+            if let Some(meta) = super::defaults::child(&mut config, "metadata") {
+                meta.insert("name".into(), name.into());
+            }
+            let mut object = json!({});
+            fields::apply(&mut object, &config, author, force)?;
+            let owners = object.pointer("/metadata/managedFields").cloned();
+            let finish = |object: &mut Value| {
+                if let (Some(meta), Some(owners)) =
+                    (super::defaults::child(object, "metadata"), owners)
                 {
-                    meta.shift_remove("resourceVersion");
+                    meta.insert("managedFields".into(), owners);
                 }
-                *current = wanted;
-                Ok(())
-            },
-        )?;
+            };
+            let namespace = target.namespace();
+            let made = self
+                .api
+                .create_as(kind, namespace, object, self.options(), finish)?;
+            return Ok(respond::with_warnings(self.one(201, made), &warnings));
+        }
+        let change = |current: &mut Value| {
+            let version = current.pointer("/metadata/resourceVersion").cloned();
+            fields::apply(current, &config, author, force)?;
+            forget_version(current, version.as_ref());
+            Ok(())
+        };
+        let place = (target.namespace(), name);
+        let keep = |_: &Value, _: &mut Value| {};
+        let written = self
+            .api
+            .write_as(kind, place, part, self.options(), change, keep)?;
         Ok(respond::with_warnings(self.one(200, written), &warnings))
     }
 
@@ -388,22 +430,24 @@ impl Call<'_> {
             body::json(body)?
         };
         let kind = PatchKind::from_media_type(&body::media_type(headers));
-        let written = self.api.write(
+        let author = self.author();
+        let change = |workload: &mut Value| {
+            let mut wanted = sent;
+            if verb == "patch" {
+                let kind =
+                    kind.ok_or_else(|| ApiError::unsupported_media_type(&PatchKind::ACCEPTED))?;
+                let patch = std::mem::replace(&mut wanted, scale::of(workload));
+                patch::apply(kind, &mut wanted, &patch)?;
+            }
+            scale::set(workload, &wanted, name)
+        };
+        let written = self.api.write_as(
             target.kind,
-            target.namespace(),
-            name,
+            (target.namespace(), name),
             Part::Main,
             self.options(),
-            |workload| {
-                let mut wanted = sent;
-                if verb == "patch" {
-                    let kind =
-                        kind.ok_or_else(|| ApiError::unsupported_media_type(&PatchKind::ACCEPTED))?;
-                    let patch = std::mem::replace(&mut wanted, scale::of(workload));
-                    patch::apply(kind, &mut wanted, &patch)?;
-                }
-                scale::set(workload, &wanted, name)
-            },
+            change,
+            |old, new| fields::update(old, new, &author),
         )?;
         Ok(respond::json_body(200, &scale::of(&written)))
     }
@@ -450,7 +494,7 @@ impl Call<'_> {
         Ok(respond::json_body(200, &list))
     }
 
-    /// An eviction is a deletion that nothing here can hold up: there are no budgets.
+    /// An eviction is a deletion that budgets can hold up.
     fn evict(&self, body: &[u8]) -> Result<Response, ApiError> {
         let eviction = body::decode(&self.parts.headers, body)?;
         let options = eviction.get("deleteOptions");
@@ -460,12 +504,27 @@ impl Call<'_> {
         };
         options.dry_run |= self.query.dry_run;
         let target = &self.target;
+        eviction::admit(
+            self.api,
+            target.namespace(),
+            target.name()?,
+            options.dry_run,
+        )?;
         self.api
             .delete(target.kind, target.namespace(), target.name()?, &options)?;
         let status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201
         });
         Ok(respond::json_body(201, &status))
+    }
+}
+
+/// A patch is made on the newest state: only a version that it names can conflict.
+fn forget_version(wanted: &mut Value, newest: Option<&Value>) {
+    if wanted.pointer("/metadata/resourceVersion") == newest
+        && let Some(meta) = super::defaults::child(wanted, "metadata")
+    {
+        meta.shift_remove("resourceVersion");
     }
 }
 

@@ -143,9 +143,27 @@ fn columns(kind: Kind, minor: u32) -> Vec<Column> {
             wide("Selector"),
         ]),
         Kind::Lease => columns.extend([text("Holder"), text("Age")]),
+        Kind::CronJob => {
+            columns.push(text("Schedule"));
+            if minor >= 29 {
+                columns.push(text("Timezone"));
+            }
+            columns.extend([
+                text("Suspend"),
+                number("Active"),
+                text("Last Schedule"),
+                text("Age"),
+            ]);
+        }
+        Kind::PodDisruptionBudget => columns.extend([
+            text("Min Available"),
+            text("Max Unavailable"),
+            number("Allowed Disruptions"),
+            text("Age"),
+        ]),
     }
     match kind {
-        Kind::Deployment | Kind::ReplicaSet | Kind::DaemonSet | Kind::Job => {
+        Kind::Deployment | Kind::ReplicaSet | Kind::DaemonSet | Kind::Job | Kind::CronJob => {
             columns.extend([wide("Containers"), wide("Images"), wide("Selector")]);
         }
         Kind::StatefulSet => columns.extend([wide("Containers"), wide("Images")]),
@@ -230,13 +248,35 @@ fn cells(kind: Kind, minor: u32, object: &Value, now: Timestamp) -> Vec<Value> {
             at(object, "/spec/holderIdentity").into(),
             age.into(),
         ],
+        Kind::CronJob => cron_job_cells(object, minor, &age, now),
+        Kind::PodDisruptionBudget => {
+            let limit = |field: &str| match object.pointer(field) {
+                None | Some(Value::Null) => "N/A".to_owned(),
+                Some(Value::String(text)) => text.clone(),
+                Some(number) => number.to_string(),
+            };
+            vec![
+                name.into(),
+                limit("/spec/minAvailable").into(),
+                limit("/spec/maxUnavailable").into(),
+                number("/status/disruptionsAllowed").into(),
+                age.into(),
+            ]
+        }
     };
     if matches!(
         kind,
-        Kind::Deployment | Kind::ReplicaSet | Kind::DaemonSet | Kind::Job | Kind::StatefulSet
+        Kind::Deployment
+            | Kind::ReplicaSet
+            | Kind::DaemonSet
+            | Kind::Job
+            | Kind::CronJob
+            | Kind::StatefulSet
     ) {
         let containers = |field: &str| {
-            let list = object.pointer("/spec/template/spec/containers");
+            let list = object
+                .pointer("/spec/template/spec/containers")
+                .or_else(|| object.pointer("/spec/jobTemplate/spec/template/spec/containers"));
             let list = list.and_then(Value::as_array).into_iter().flatten();
             let texts: Vec<String> = list.map(|container| at(container, field)).collect();
             texts.join(",")
@@ -371,6 +411,28 @@ fn job_cells(job: &Value, minor: u32, age_text: &str, now: Timestamp) -> Vec<Val
         row.push(status.into());
     }
     row.extend([done.into(), duration.into(), age_text.into()]);
+    row
+}
+
+fn cron_job_cells(job: &Value, minor: u32, age_text: &str, now: Timestamp) -> Vec<Value> {
+    let suspended = job.pointer("/spec/suspend") == Some(&Value::Bool(true));
+    let active = job.pointer("/status/active").and_then(Value::as_array);
+    let last = job.pointer("/status/lastScheduleTime");
+    let last = last.map_or_else(|| "<none>".to_owned(), |last| age(Some(last), now));
+    let mut row: Vec<Value> = vec![
+        at(job, "/metadata/name").into(),
+        at(job, "/spec/schedule").into(),
+    ];
+    if minor >= 29 {
+        row.push(or_none(at(job, "/spec/timeZone")).into());
+    }
+    let suspended = if suspended { "True" } else { "False" };
+    row.extend([
+        suspended.into(),
+        active.map_or(0, Vec::len).into(),
+        last.into(),
+        age_text.into(),
+    ]);
     row
 }
 

@@ -2,11 +2,12 @@
 //! type, and fields the type does not know are refused, warned of or dropped, as asked.
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Event, Namespace, Node, Pod, Secret, Service, ServiceAccount,
 };
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -45,6 +46,8 @@ pub(super) fn check(kind: Kind, object: &mut Value, strict: bool) -> Result<Vec<
         Kind::DaemonSet => trip::<DaemonSet>(object),
         Kind::StatefulSet => trip::<StatefulSet>(object),
         Kind::Job => trip::<Job>(object),
+        Kind::CronJob => trip::<CronJob>(object),
+        Kind::PodDisruptionBudget => trip::<PodDisruptionBudget>(object),
         Kind::Lease => trip::<Lease>(object),
     };
     let read = read.map_err(|error| cannot(&error.to_string()))?;

@@ -37,7 +37,16 @@ pub(super) fn check(kind: Kind, object: &Value, old: Option<&Value>) -> Result<(
         Kind::Deployment | Kind::ReplicaSet | Kind::DaemonSet | Kind::StatefulSet => {
             workload(object, old, &mut causes);
         }
-        Kind::Job => job(object, &mut causes),
+        Kind::Job => job(object, "", &mut causes),
+        Kind::CronJob => {
+            if text(object.get("spec").unwrap_or(&Value::Null), "schedule")
+                .is_none_or(str::is_empty)
+            {
+                causes.push(required("spec.schedule".into()));
+            }
+            job(object, "jobTemplate.spec.", &mut causes);
+        }
+        Kind::PodDisruptionBudget => budget(object, &mut causes),
         Kind::Secret => secret(object, old, &mut causes),
         Kind::ConfigMap => config_map(object, old, &mut causes),
         Kind::Event => event(object, &mut causes),
@@ -381,16 +390,30 @@ fn workload(object: &Value, old: Option<&Value>, causes: &mut Causes) {
     }
 }
 
-fn job(object: &Value, causes: &mut Causes) {
-    pod_spec(
-        object.pointer("/spec/template/spec"),
-        "spec.template.spec",
-        causes,
-    );
-    let policy = object.pointer("/spec/template/spec/restartPolicy");
+fn budget(object: &Value, causes: &mut Causes) {
+    let given = |field: &str| {
+        let value = object.pointer(&format!("/spec/{field}"));
+        value.is_some_and(|value| !value.is_null())
+    };
+    if given("minAvailable") && given("maxUnavailable") {
+        let spec = object.get("spec").cloned().unwrap_or_default();
+        causes.push(FieldCause::invalid(
+            "spec",
+            &spec,
+            "minAvailable and maxUnavailable cannot be both set",
+        ));
+    }
+}
+
+/// `within` leads from the spec to that of the job.
+fn job(object: &Value, within: &str, causes: &mut Causes) {
+    let path = format!("/spec/{}template/spec", within.replace('.', "/"));
+    let field = format!("spec.{within}template.spec");
+    pod_spec(object.pointer(&path), &field, causes);
+    let policy = object.pointer(&format!("{path}/restartPolicy"));
     if policy.and_then(Value::as_str) == Some("Always") {
         causes.push(FieldCause::unsupported(
-            "spec.template.spec.restartPolicy",
+            format!("{field}.restartPolicy"),
             &"Always".into(),
             &["OnFailure", "Never"],
         ));

@@ -81,8 +81,20 @@ impl Api {
         &self,
         kind: Kind,
         namespace: &str,
+        object: Value,
+        options: WriteOptions,
+    ) -> Result<Value, ApiError> {
+        self.create_as(kind, namespace, object, options, |_| {})
+    }
+
+    /// The same; `finish` has the last word before the object is stored.
+    pub(super) fn create_as(
+        &self,
+        kind: Kind,
+        namespace: &str,
         mut object: Value,
         options: WriteOptions,
+        finish: impl FnOnce(&mut Value),
     ) -> Result<Value, ApiError> {
         let Some(meta) = defaults::child(&mut object, "metadata") else {
             return Err(ApiError::bad_request("the object has no usable metadata"));
@@ -110,6 +122,7 @@ impl Api {
         defaults::fill(kind, &mut object);
         admission::admit(&self.store, kind, namespace, &mut object, || self.suffix())?;
         validate::check(kind, &object, None)?;
+        finish(&mut object);
         self.store.create_at(kind, object, !options.dry_run)
     }
 
@@ -173,6 +186,19 @@ impl Api {
         options: WriteOptions,
         change: impl FnOnce(&mut Value) -> Result<(), ApiError>,
     ) -> Result<Value, ApiError> {
+        self.write_as(kind, (namespace, name), part, options, change, |_, _| {})
+    }
+
+    /// The same; `finish` sees what was there and has the last word before the object is stored.
+    pub(super) fn write_as(
+        &self,
+        kind: Kind,
+        (namespace, name): (&str, &str),
+        part: Part,
+        options: WriteOptions,
+        change: impl FnOnce(&mut Value) -> Result<(), ApiError>,
+        finish: impl FnOnce(&Value, &mut Value),
+    ) -> Result<Value, ApiError> {
         let store = !options.dry_run;
         self.store.modify(kind, namespace, name, store, |current| {
             let old = current.clone();
@@ -184,18 +210,25 @@ impl Api {
                 Part::Status => {
                     let status = current.get("status").cloned();
                     let version = current.pointer("/metadata/resourceVersion").cloned();
+                    let owners = current.pointer("/metadata/managedFields").cloned();
                     *current = old.clone();
                     if let Some(fields) = current.as_object_mut() {
                         fields.extend(status.map(|status| ("status".into(), status)));
                     }
                     if let Some(meta) = defaults::child(current, "metadata") {
                         meta.insert("resourceVersion".into(), version.unwrap_or_default());
+                        if let Some(owners) = owners {
+                            meta.insert("managedFields".into(), owners);
+                        }
                     }
+                    finish(&old, current);
                     return Ok(());
                 }
             }
             defaults::fill(kind, current);
-            validate::check(kind, current, Some(&old))
+            validate::check(kind, current, Some(&old))?;
+            finish(&old, current);
+            Ok(())
         })
     }
 

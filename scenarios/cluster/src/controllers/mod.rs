@@ -6,13 +6,17 @@
 
 mod daemonset;
 mod deployment;
+mod disruption;
+mod expiry;
 mod feed;
 mod garbage;
+mod job;
 mod namespace;
 mod object;
 mod recorder;
 mod replicaset;
 mod scheduler;
+mod statefulset;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -58,10 +62,28 @@ pub fn start(api: &Api, seed: Seed) -> JoinSet<()> {
     run(
         start,
         api,
+        "statefulset",
+        statefulset::StatefulSets::new(api.clone()),
+    );
+    run(start, api, "job", job::Jobs::new(api.clone()));
+    run(
+        start,
+        api,
+        "disruption",
+        disruption::Budgets::new(api.clone()),
+    );
+    run(
+        start,
+        api,
         "scheduler",
         scheduler::Scheduler::new(api.clone(), seed),
     );
     run(start, api, "garbage", garbage::Garbage::new(api.clone()));
+    let expiry = expiry::run(api.clone());
+    let expiry = api.store().failures().watch("the expiry of events", expiry);
+    tasks.spawn(async move {
+        expiry.await;
+    });
     tasks
 }
 

@@ -29,6 +29,10 @@ pub enum Kind {
     StatefulSet,
     /// `batch/v1` Job.
     Job,
+    /// `batch/v1` CronJob: stored, never run.
+    CronJob,
+    /// `policy/v1` PodDisruptionBudget: heeded by evictions.
+    PodDisruptionBudget,
     /// `coordination.k8s.io/v1` Lease.
     Lease,
 }
@@ -60,7 +64,7 @@ pub struct Wire {
 
 impl Kind {
     /// Every kind, core group first.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::ConfigMap,
         Self::Event,
         Self::Namespace,
@@ -73,7 +77,9 @@ impl Kind {
         Self::Deployment,
         Self::ReplicaSet,
         Self::StatefulSet,
+        Self::CronJob,
         Self::Job,
+        Self::PodDisruptionBudget,
         Self::Lease,
     ];
 
@@ -93,6 +99,8 @@ impl Kind {
             Self::DaemonSet => &DAEMON_SET,
             Self::StatefulSet => &STATEFUL_SET,
             Self::Job => &JOB,
+            Self::CronJob => &CRON_JOB,
+            Self::PodDisruptionBudget => &POD_DISRUPTION_BUDGET,
             Self::Lease => &LEASE,
         }
     }
@@ -265,6 +273,23 @@ static JOB: Wire = Wire {
     kind: "Job",
     plural: "jobs",
     singular: "job",
+    ..APPS
+};
+static CRON_JOB: Wire = Wire {
+    group: "batch",
+    kind: "CronJob",
+    plural: "cronjobs",
+    singular: "cronjob",
+    short: &["cj"],
+    ..APPS
+};
+static POD_DISRUPTION_BUDGET: Wire = Wire {
+    group: "policy",
+    kind: "PodDisruptionBudget",
+    plural: "poddisruptionbudgets",
+    singular: "poddisruptionbudget",
+    short: &["pdb"],
+    in_all: false,
     ..APPS
 };
 static LEASE: Wire = Wire {
