@@ -20,6 +20,7 @@ use kube::runtime::{WatchStreamExt as _, reflector, watcher};
 use kube::{Client, ResourceExt as _};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use sim_cluster::api::WriteOptions;
 use sim_cluster::cluster::Cluster;
 use sim_cluster::store::{Action, Kind, Store};
 use tokio::time::sleep;
@@ -60,8 +61,9 @@ async fn appliers_own_what_they_say() -> TestResult {
         .patch("web", &one, &web(Some(2), "r.example/a:1"))
         .await?;
     assert_eq!(made.spec.as_ref().unwrap().replicas, Some(2));
-    let version = made.resource_version();
-    // Said again, nothing is written; the controllers have not come to it yet.
+    // Said again, nothing is written.
+    sleep(Duration::from_secs(5)).await;
+    let version = api.get("web").await?.resource_version();
     let again = api
         .patch("web", &one, &web(Some(2), "r.example/a:1"))
         .await?;
@@ -572,14 +574,11 @@ async fn a_budget_holds_evictions_up() -> TestResult {
     deployments.create(&PostParams::default(), &web).await?;
     let budget = json!({
         "metadata": { "name": "web" },
-        "spec": { "minAvailable": 1, "selector": { "matchLabels": { "app": "web" } } }
+        "spec": { "minAvailable": 2, "selector": { "matchLabels": { "app": "web" } } }
     });
-    cluster.api().create(
-        Kind::PodDisruptionBudget,
-        "default",
-        budget,
-        Default::default(),
-    )?;
+    let options = WriteOptions::default();
+    let kind = Kind::PodDisruptionBudget;
+    cluster.api().create(kind, "default", budget, options)?;
     sleep(Duration::from_secs(30)).await;
     let api: Api<Pod> = Api::default_namespaced(client.clone());
     let names: Vec<String> = api
@@ -588,7 +587,6 @@ async fn a_budget_holds_evictions_up() -> TestResult {
         .iter()
         .map(|pod| pod.name_any())
         .collect();
-    api.evict(&names[0], &EvictParams::default()).await?;
     let error = api
         .evict(&names[1], &EvictParams::default())
         .await
@@ -601,6 +599,9 @@ async fn a_budget_holds_evictions_up() -> TestResult {
         status.message,
         "Cannot evict pod as it would violate the pod's disruption budget."
     );
+    cluster.api().change(kind, "default", "web", |budget| {
+        budget["spec"]["minAvailable"] = "50%".into();
+    })?;
     sleep(Duration::from_secs(30)).await;
     api.evict(&names[1], &EvictParams::default()).await?;
     Ok(())

@@ -165,20 +165,56 @@ const DEPLOYMENT: &[Field] = &[
     ),
     (3, "status", Type::Ignored),
 ];
+const JOB_SPEC: &[Field] = &[
+    (1, "parallelism", Type::Number),
+    (2, "completions", Type::Number),
+    (3, "activeDeadlineSeconds", Type::Number),
+    (4, "selector", Type::Message(SELECTOR)),
+    (5, "manualSelector", Type::Flag),
+    (6, "template", Type::Message(TEMPLATE)),
+    (7, "backoffLimit", Type::Number),
+    (8, "ttlSecondsAfterFinished", Type::Number),
+];
 const JOB: &[Field] = &[
+    (1, "metadata", Type::Message(META)),
+    (2, "spec", Type::Message(JOB_SPEC)),
+    (3, "status", Type::Ignored),
+];
+const CRON_JOB: &[Field] = &[
     (1, "metadata", Type::Message(META)),
     (
         2,
         "spec",
         Type::Message(&[
-            (1, "parallelism", Type::Number),
-            (2, "completions", Type::Number),
-            (3, "activeDeadlineSeconds", Type::Number),
-            (4, "selector", Type::Message(SELECTOR)),
-            (5, "manualSelector", Type::Flag),
-            (6, "template", Type::Message(TEMPLATE)),
-            (7, "backoffLimit", Type::Number),
-            (8, "ttlSecondsAfterFinished", Type::Number),
+            (1, "schedule", Type::Text),
+            (2, "startingDeadlineSeconds", Type::Number),
+            (3, "concurrencyPolicy", Type::Text),
+            (4, "suspend", Type::Flag),
+            (
+                5,
+                "jobTemplate",
+                Type::Message(&[
+                    (1, "metadata", Type::Message(META)),
+                    (2, "spec", Type::Message(JOB_SPEC)),
+                ]),
+            ),
+            (6, "successfulJobsHistoryLimit", Type::Number),
+            (7, "failedJobsHistoryLimit", Type::Number),
+            (8, "timeZone", Type::Text),
+        ]),
+    ),
+    (3, "status", Type::Ignored),
+];
+const BUDGET: &[Field] = &[
+    (1, "metadata", Type::Message(META)),
+    (
+        2,
+        "spec",
+        Type::Message(&[
+            (1, "minAvailable", Type::IntOrText),
+            (2, "selector", Type::Message(SELECTOR)),
+            (3, "maxUnavailable", Type::IntOrText),
+            (4, "unhealthyPodEvictionPolicy", Type::Text),
         ]),
     ),
     (3, "status", Type::Ignored),
@@ -268,6 +304,8 @@ fn fields_of(kind: &str) -> Option<&'static [Field]> {
         "ServiceAccount" => SERVICE_ACCOUNT,
         "Deployment" => DEPLOYMENT,
         "Job" => JOB,
+        "CronJob" => CRON_JOB,
+        "PodDisruptionBudget" => BUDGET,
         "SelfSubjectAccessReview" => ACCESS_REVIEW,
         "SelfSubjectRulesReview" => RULES_REVIEW,
         "SelfSubjectReview" => REVIEW,
