@@ -431,10 +431,8 @@ async fn pods(client: &Client) -> Vec<String> {
     let pods: Api<Pod> = Api::default_namespaced(client.clone());
     let list = pods.list(&ListParams::default()).await.unwrap();
     let name_and_image = |pod: Pod| {
-        let image = pod.spec.as_ref().unwrap().containers[0]
-            .image
-            .clone()
-            .unwrap();
+        let containers = pod.spec.clone().unwrap().containers;
+        let image = containers.into_iter().find_map(|one| one.image).unwrap();
         format!("{} {image}", pod.name_any())
     };
     list.items.into_iter().map(name_and_image).collect()
@@ -585,7 +583,7 @@ async fn a_budget_holds_evictions_up() -> TestResult {
         .list(&ListParams::default())
         .await?
         .iter()
-        .map(|pod| pod.name_any())
+        .map(kube::ResourceExt::name_any)
         .collect();
     let error = api
         .evict(&names[1], &EvictParams::default())

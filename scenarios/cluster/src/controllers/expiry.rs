@@ -39,6 +39,6 @@ fn last_written(event: &Value) -> Option<i64> {
     paths
         .into_iter()
         .filter_map(|path| date(event, path))
-        .map(|date| date.as_second())
+        .map(jiff::Timestamp::as_second)
         .max()
 }

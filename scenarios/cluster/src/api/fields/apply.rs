@@ -36,10 +36,12 @@ pub(in crate::api) fn apply(
         .collect();
     for path in &dropped {
         let held = others.iter().any(|entry| entry.set.reaches(path)) || said.reaches(path);
-        if !held {
+        if !held && !is_key(path) {
             remove(&mut merged, path);
         }
     }
+    // What was emptied may have been said to be empty.
+    merge(&mut merged, config, "", "");
 
     let (changed, removed) = Set::compare(live, &merged);
     let conflicts: Vec<(Entry, Path)> = others
@@ -119,6 +121,18 @@ fn merge(live: &mut Value, config: &Value, within: &str, field: &str) {
     }
 }
 
+/// Whether a path is a field that names an item: it goes with the item only.
+fn is_key(path: &[String]) -> bool {
+    let [.., item, field] = path else {
+        return false;
+    };
+    let keys = item
+        .strip_prefix("k:")
+        .and_then(|keys| serde_json::from_str::<Value>(keys).ok());
+    let name = field.strip_prefix("f:").unwrap_or_default();
+    keys.is_some_and(|keys| keys.get(name).is_some())
+}
+
 /// Takes what is at a path out of an object, and what is left empty around it.
 fn remove(object: &mut Value, path: &[String]) -> bool {
     let Some((first, rest)) = path.split_first() else {
@@ -142,7 +156,8 @@ fn remove(object: &mut Value, path: &[String]) -> bool {
     let at = items.iter().position(|item| {
         first
             .strip_prefix("v:")
-            .is_some_and(|value| item.to_string() == value)
+            .and_then(|value| serde_json::from_str::<Value>(value).ok())
+            .is_some_and(|value| value == *item)
             || first
                 .strip_prefix("k:")
                 .is_some_and(|wanted| is_named(item, wanted))

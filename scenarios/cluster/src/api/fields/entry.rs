@@ -85,15 +85,15 @@ impl Entry {
 
     /// As conflicts name it: `"kubectl" using apps/v1`.
     pub(super) fn described(&self) -> String {
-        let mut text = format!("{:?}", self.manager);
-        if !self.subresource.is_empty() {
-            text += &format!(" with subresource {:?}", self.subresource);
-        }
-        text += &format!(" using {}", self.api_version);
-        if !self.applies && !self.time.is_empty() {
-            text += &format!(" at {}", self.time);
-        }
-        text
+        let part = match self.subresource.as_str() {
+            "" => String::new(),
+            name => format!(" with subresource {name:?}"),
+        };
+        let at = match self.time.as_str() {
+            time if !self.applies && !time.is_empty() => format!(" at {time}"),
+            _ => String::new(),
+        };
+        format!("{:?}{part} using {}{at}", self.manager, self.api_version)
     }
 }
 

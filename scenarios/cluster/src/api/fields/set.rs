@@ -228,21 +228,21 @@ impl Set {
 
 /// `.spec.containers[name="main"].image`
 pub(super) fn text(path: &[String]) -> String {
-    let mut text = String::new();
-    for element in path {
+    let element = |element: &String| {
         if let Some(name) = element.strip_prefix("f:") {
-            text.push('.');
-            text.push_str(name);
-        } else if let Some(key) = element.strip_prefix("k:") {
+            return format!(".{name}");
+        }
+        if let Some(key) = element.strip_prefix("k:") {
             let key: Value = serde_json::from_str(key).unwrap_or_default();
             let pairs = key.as_object().into_iter().flatten();
             let pairs: Vec<String> = pairs
                 .map(|(name, value)| format!("{name}={value}"))
                 .collect();
-            text.push_str(&format!("[{}]", pairs.join(",")));
-        } else if let Some(value) = element.strip_prefix("v:") {
-            text.push_str(&format!("[={value}]"));
+            return format!("[{}]", pairs.join(","));
         }
-    }
-    text
+        element
+            .strip_prefix("v:")
+            .map_or_else(String::new, |value| format!("[={value}]"))
+    };
+    path.iter().map(element).collect::<Vec<_>>().concat()
 }

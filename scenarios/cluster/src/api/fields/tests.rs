@@ -123,7 +123,7 @@ fn any_spec() -> impl Strategy<Value = Value> {
             }
             container
         });
-    let containers = proptest::collection::vec(container, 0..3).prop_map(|mut all: Vec<Value>| {
+    let containers = proptest::collection::vec(container, 1..3).prop_map(|mut all: Vec<Value>| {
         all.sort_by_key(|one| one["name"].to_string());
         all.dedup_by_key(|one| one["name"].to_string());
         all
