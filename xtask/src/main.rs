@@ -9,6 +9,7 @@ mod image;
 mod kind;
 mod readme;
 mod scenario;
+mod storm;
 mod tidy;
 
 use std::ffi::OsString;
@@ -54,6 +55,8 @@ enum Task {
     /// A real cluster, made from Debian packages alone
     #[command(subcommand)]
     Kind(kind::KindCommand),
+    /// What a rollout to thousands of nodes does to a registry
+    Storm(storm::Arguments),
     /// Checks the rules of the house that no compiler checks
     Tidy(tidy::Arguments),
 }
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Task::Image(arguments) => image::run(&arguments),
         #[cfg(unix)]
         Task::Kind(command) => kind::run(&command),
+        Task::Storm(arguments) => storm::run(&arguments),
         Task::Tidy(arguments) => tidy::run(&arguments),
     }
 }

@@ -14,10 +14,12 @@ const EDGES: &[(&str, &[&str])] = &[
         "pull-scenarios",
         &["pullcheck", "fake-registry", "sim-cluster"],
     ),
+    ("pull-storm", &["fake-registry", "sim-cluster"]),
     (
         "pull-benches",
         &[
             "pull-scenarios",
+            "pull-storm",
             "pullcheck",
             "fake-registry",
             "sim-cluster",

@@ -31,7 +31,8 @@ const MATCH_IMAGES: [&str; 4] = [
     "*.azurecr.de",
     "*.azurecr.us",
 ];
-const CACHE: Duration = Duration::from_hours(1);
+/// How long the plugin lets the kubelet keep an answer.
+pub const CACHE: Duration = Duration::from_hours(1);
 /// The kubelet gives a plugin one minute.
 const EXEC_LIMIT: Duration = Duration::from_mins(1);
 const IMDS: &str = "169.254.169.254";
