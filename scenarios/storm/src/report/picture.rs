@@ -30,10 +30,10 @@ pub fn html(plan: &Plan, storms: &[(String, Storm)]) -> Result<String, PictureEr
     let mut body = String::new();
     if let Some((_, storm)) = storms.first() {
         body.push_str(&svg(storm)?);
-        body.push_str(&format!("<pre>{}</pre>", escape(&text(plan, storm))));
+        body.push_str(&page_part(&text(plan, storm)));
     }
     if storms.len() > 1 {
-        body.push_str(&format!("<pre>{}</pre>", escape(&comparison(storms))));
+        body.push_str(&page_part(&comparison(storms)));
     }
     Ok(format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -43,8 +43,9 @@ pub fn html(plan: &Plan, storms: &[(String, Storm)]) -> Result<String, PictureEr
     ))
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;")
+fn page_part(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;");
+    format!("<pre>{text}</pre>")
 }
 
 fn draw(storm: &Storm, out: &mut String) -> Result<(), Box<dyn std::error::Error>> {
