@@ -2,6 +2,11 @@
 //! the embedded cluster pull over the simulated network from fake-registry.
 
 use std::net::IpAddr;
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly, also in its helpers"
+)]
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -214,7 +214,7 @@ fn play(arguments: &Arguments) -> Result<bool, String> {
     let text = arguments.render(&plan, &storms)?;
     match &arguments.to {
         Some(path) => {
-            fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?
+            fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
         }
         // A reader that has seen enough is no fault.
         None => match std::io::stdout().write_all(text.as_bytes()) {
