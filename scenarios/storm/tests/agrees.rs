@@ -1,12 +1,13 @@
 //! A small storm agrees with the same storm played through the full simulation, bytes and all: kubelets of
 //! the embedded cluster pull over the simulated network from fake-registry.
 
-use std::net::IpAddr;
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     reason = "a test may fail loudly, also in its helpers"
 )]
+
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
