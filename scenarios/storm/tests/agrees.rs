@@ -208,7 +208,7 @@ fn with_a_slow_line() {
 fn under_refusals() {
     agree(
         "60 a minute",
-        mean(1..6, |seed| full(60, None, seed)),
-        mean(1..40, |seed| storm(60, None, seed)),
+        mean(1..31, |seed| full(60, None, seed)),
+        mean(1..400, |seed| storm(60, None, seed)),
     );
 }

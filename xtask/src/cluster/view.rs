@@ -50,8 +50,8 @@ impl Screen {
 
 fn picture(view: &View, rows: usize, columns: usize) -> String {
     let mut text = format!("── {} ──\n", view.time);
-    // The last line of a terminal is the cursor's; the head and the gaps take four.
-    let room = rows.saturating_sub(5).max(6);
+    // The last line of a terminal is the cursor's; the head, the gaps and what is left out take five.
+    let room = rows.saturating_sub(6).max(6);
     let events = view.events.len().min(room / 3);
     let pods = room - events - view.nodes.len().min(room / 4);
     table(&mut text, &view.pods, pods, columns);
