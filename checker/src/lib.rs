@@ -96,7 +96,7 @@
 //! # The rooms, in reading order
 //!
 //! Data goes one way: request and symptoms, a plan, one stage after another, [`evidence`], a [`verdict`], a
-//! [`report`]. [`reference`] parses names, [`world`] holds the two seams to the outside (a network and a clock),
+//! [`report`]. [`mod@reference`] parses names, [`world`] holds the two seams to the outside (a network and a clock),
 //! [`wire`] speaks the distribution API, [`mirrors`] and [`keyring`] read what a node is configured with,
 //! [`symptom`] and [`cluster`] what the cluster says, [`azure`] what Azure does, and [`probe`] walks the way.
 
