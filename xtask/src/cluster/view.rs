@@ -115,6 +115,6 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("… and "), "{text}");
-        assert!(text.contains("web-0   0/1     ImagePullBackOff"), "{text}");
+        assert!(text.contains("web-0    0/1     ImagePullBackOff"), "{text}");
     }
 }
