@@ -18,7 +18,11 @@ fn storms(c: &mut Criterion) {
         plan.horizon = Duration::from_hours(2);
         group.throughput(Throughput::Elements(nodes.into()));
         group.bench_with_input(BenchmarkId::from_parameter(nodes), &plan, |b, plan| {
-            b.iter(|| run(plan).map(|storm| storm.running));
+            b.iter(|| {
+                run(plan)
+                    .map(|storm| storm.running())
+                    .expect("a plan within its limits")
+            });
         });
     }
     group.finish();

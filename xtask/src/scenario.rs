@@ -144,6 +144,16 @@ fn try_run(arguments: &Arguments) -> io::Result<ExitCode> {
             return Ok(ExitCode::from(USAGE));
         }
     };
+    #[cfg(unix)]
+    if arguments.backend == Where::Kind
+        && (arguments.kubernetes.is_some() || arguments.runtime.is_some())
+    {
+        eprintln!(
+            "error: --kubernetes and --runtime choose what the embedded backend models; a real cluster has its own \
+             (--suite)"
+        );
+        return Ok(ExitCode::from(USAGE));
+    }
     let nothing = arguments.names.is_empty() && !arguments.all && !arguments.rerun_failed;
     if arguments.list || nothing {
         let catalogue = match catalogue::all() {
@@ -287,8 +297,9 @@ fn replay(play: &Play, arguments: &Arguments) -> String {
             .as_ref()
             .map_or_else(String::new, |value| format!(" --{name} {value}"))
     };
+    let backend = if play.real { " --backend kind" } else { "" };
     format!(
-        "cargo xtask scenario {name} --seed {}{}{}",
+        "cargo xtask scenario {name} --seed {}{}{}{backend}",
         play.seed,
         option("kubernetes", &arguments.kubernetes),
         option("runtime", &arguments.runtime)

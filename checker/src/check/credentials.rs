@@ -154,8 +154,7 @@ fn why_not(why: &KeyringMiss, reference: &Reference) -> String {
         KeyringMiss::NotRead { field } => {
             format!("holds only `{field}`, which a kubelet does not read")
         }
-        // A pull secret names no helpers.
-        _ => "is not used".into(),
+        other => other.to_string(),
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::group::Group;
 use super::{Settings, answer, azure_facts, problem};
+use crate::evidence::{Evidence, Seen};
 use crate::report::Answer;
 use crate::stage::Stage;
 use crate::symptom::Symptoms;
@@ -77,9 +78,7 @@ async fn one_host(
             answer.judgement.notes.push(format!(
                 "not probed: {host} was not reached for {UNREACHED} images before"
             ));
-        } else if !answer.evidence.is_empty()
-            && answer.evidence.iter().all(|fact| fact.stage < Stage::Ping)
-        {
+        } else if not_reached(&answer.evidence) {
             unreached += 1;
         } else {
             unreached = 0;
@@ -87,4 +86,19 @@ async fn one_host(
         found.push((*at, answer));
     }
     found
+}
+
+/// Whether all that was seen of the registry is how the way there ends; what is known of credentials before
+/// the first request does not count.
+fn not_reached(evidence: &Evidence) -> bool {
+    let mut seen = evidence
+        .iter()
+        .filter(|fact| {
+            !matches!(
+                fact.seen,
+                Seen::CredentialOrder { .. } | Seen::CredentialPassedOver { .. }
+            )
+        })
+        .peekable();
+    seen.peek().is_some() && seen.all(|fact| fact.stage < Stage::Ping)
 }

@@ -236,6 +236,15 @@ fn page(report: &Report) -> String {
     report::text(report, &Style::default())
 }
 
+fn running(node: &'static str, name: &'static str, image: &str) -> PodSpec {
+    PodSpec {
+        name,
+        node,
+        image: image.into(),
+        message: None,
+    }
+}
+
 fn open_registry() -> FakeRegistry {
     FakeRegistry::builder()
         .clock(clock())
@@ -613,4 +622,39 @@ fn misspelt_hosts() {
     for (host, want) in table {
         assert_eq!(near(host).as_deref(), want, "for {host}");
     }
+}
+
+/// From a workstation that stands elsewhere and is nobody there, a young grant explains a 401. It does not
+/// explain pods that run.
+#[tokio::test(start_paused = true)]
+async fn what_runs_is_not_blocked_for_what_a_workstation_lacks() {
+    let tenant = tenant().assign(
+        Principal::kubelet("aks1"),
+        "AcrPull",
+        Scope::registry("shop"),
+    );
+    let registry = FakeRegistry::builder()
+        .clock(clock())
+        .seed(1)
+        .image("shop.azurecr.io", "team/web:v1 linux/amd64 2x1KiB")
+        .azure(tenant)
+        .build()
+        .expect("a registry");
+    let pods = [running(
+        "node-1",
+        "api-5d9-a",
+        "shop.azurecr.io/team/web:v1",
+    )];
+    let provider = |node: &str| registry.azure().provider_id(node).ok();
+    let operator = registry
+        .azure()
+        .object_id(&Principal::user("operator"))
+        .expect("there is one");
+    let token = Secret::new(registry.arm_token(&operator));
+    // No node to look from, as on a command line.
+    let world = world(&registry, &[], &[])
+        .with_cluster(client(answers(&pods, provider), Arc::default()))
+        .with_arm(Arm::new(Arc::new(FixedToken(token))));
+    let found = check(&world, &deployment()).await;
+    assert_eq!(found.verdict().kind(), "undetermined", "{}", page(&found));
 }

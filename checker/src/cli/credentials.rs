@@ -1,7 +1,7 @@
 //! Where credentials come from besides pull secrets: docker's configuration, a kubelet's providers, Entra.
 //!
 //! Every secret comes from a file or from a program that such a file names. What is given on the command line and
-//! cannot be read is an error; the configuration that docker would find by itself is a note when it cannot.
+//! cannot be read is an error; the configuration that docker would find by itself counts as none when it cannot.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

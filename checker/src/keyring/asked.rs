@@ -26,9 +26,14 @@ impl Asked {
 
 const HIDDEN: &str = "[hidden]";
 /// Words whose value is hidden, as they end before `=`, `:` or a space.
-const TELLING: [&str; 9] = [
+const TELLING: [&str; 14] = [
     "password",
     "passwd",
+    "pass",
+    "pwd",
+    "sig",
+    "signature",
+    "credential",
     "secret",
     "token",
     "key",
@@ -158,6 +163,7 @@ mod tests {
                 "correlation 01234567-89ab-cdef-0123-456789abcdef",
             ),
             ("token: hunter2", "token: [hidden]"),
+            ("pwd=hunter2", "pwd=[hidden]"),
             ("--token hunter2", "--token [hidden]"),
         ];
         for (line, want) in table {

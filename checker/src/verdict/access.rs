@@ -221,9 +221,6 @@ fn forbidden(
     if texts.iter().any(|text| is_locked(text)) {
         return Draft::proven(Stage::Manifest, Cause::AcrImageLocked, because);
     }
-    if says("token has expired") {
-        return Draft::proven(Stage::Manifest, Cause::CredentialsExpired, because);
-    }
     let text = texts.iter().find(|text| text.contains("client with ip"));
     let azure_host = case
         .reference
@@ -455,7 +452,13 @@ fn missing(case: &Case<'_>, vantage: &Vantage, fact: &Fact, because: &str) -> Dr
     for (source, key, why) in passed_over {
         if let KeyringMiss::ProviderFailed { text } = why {
             let because = format!("{because}; the {source}, which is responsible, failed: {text}");
-            return Draft::proven(Stage::Auth, Cause::CredentialProviderBroken, because);
+            if !case.in_cluster {
+                return Draft::proven(Stage::Auth, Cause::CredentialProviderBroken, because);
+            }
+            // It was run on this machine; the kubelet runs its own.
+            let candidates = vec![Cause::CredentialProviderBroken, Cause::CredentialsMissing];
+            let settle = vec![Settle::new("what the provider says on the node")];
+            return Draft::open(Stage::Auth, candidates, because, settle);
         }
         // What a user's own configuration holds says nothing of a pull secret.
         if !matches!(

@@ -394,7 +394,7 @@ fn settle_from_node(case: &Case<'_>, told: &Told) -> Vec<Settle> {
 /// far as it shows the same thing as the node, or what is the same from everywhere.
 pub(super) fn weigh_against_the_node(case: &Case<'_>, vantage: &Vantage, draft: Draft) -> Draft {
     let Some(told) = case.told.first() else {
-        return contradictions(case, vantage, draft);
+        return not_the_nodes(case, vantage, draft);
     };
     if *vantage != Vantage::Workstation {
         return contradictions(case, vantage, draft);
@@ -420,6 +420,23 @@ pub(super) fn weigh_against_the_node(case: &Case<'_>, vantage: &Vantage, draft: 
         from_node.candidates.extend(draft.candidates);
     }
     from_node
+}
+
+/// Nothing waits, and nobody looked from a node: how a workstation gets there, and as whom it asks, says
+/// nothing about nodes on which the image runs. What the registry holds is the same from everywhere.
+fn not_the_nodes(case: &Case<'_>, vantage: &Vantage, mut draft: Draft) -> Draft {
+    let fine = case.running > 0 && case.failing_nodes.is_empty() && case.hanging.is_none();
+    if *vantage != Vantage::Workstation || !fine || draft.at >= Stage::Manifest {
+        return draft;
+    }
+    draft.proven = false;
+    draft
+        .settle
+        .insert(0, Settle::new("the same probe from a node"));
+    draft.note(
+        "nothing waits for the image, and it runs: the probe from this workstation did not go the nodes' way, \
+         nor as their identity",
+    )
 }
 
 /// Says so when the kubelet's message and the probe from its node speak of different stages.

@@ -10,19 +10,29 @@ use crate::evidence::{MirrorOutcome, Role, Seen};
 use crate::stage::Stage;
 use crate::world::Vantage;
 
+/// Mirrors whose outcome `pick` finds the stage of a stop in.
+fn stopped<'a>(
+    case: &'a Case<'_>,
+    vantage: &'a Vantage,
+    pick: impl Fn(&MirrorOutcome) -> Option<Stage> + 'a,
+) -> impl DoubleEndedIterator<Item = (String, Stage)> + 'a {
+    case.evidence
+        .from(vantage)
+        .filter_map(move |fact| match &fact.seen {
+            Seen::MirrorTried { outcome } => Some((host(fact), pick(outcome)?)),
+            _ => None,
+        })
+}
+
 /// Mirrors that do not work, with the stage at which each stops.
 fn broken<'a>(
     case: &'a Case<'_>,
     vantage: &'a Vantage,
 ) -> impl DoubleEndedIterator<Item = (String, Stage)> + 'a {
-    case.evidence
-        .from(vantage)
-        .filter_map(|fact| match &fact.seen {
-            Seen::MirrorTried {
-                outcome: MirrorOutcome::Failed { stage },
-            } => Some((host(fact), *stage)),
-            _ => None,
-        })
+    stopped(case, vantage, |outcome| match outcome {
+        MirrorOutcome::Failed { stage } => Some(*stage),
+        _ => None,
+    })
 }
 
 /// Mirrors that want a credential.
@@ -30,14 +40,10 @@ fn refusing<'a>(
     case: &'a Case<'_>,
     vantage: &'a Vantage,
 ) -> impl DoubleEndedIterator<Item = (String, Stage)> + 'a {
-    case.evidence
-        .from(vantage)
-        .filter_map(|fact| match &fact.seen {
-            Seen::MirrorTried {
-                outcome: MirrorOutcome::Refused { stage },
-            } => Some((host(fact), *stage)),
-            _ => None,
-        })
+    stopped(case, vantage, |outcome| match outcome {
+        MirrorOutcome::Refused { stage } => Some(*stage),
+        _ => None,
+    })
 }
 
 pub(super) fn decide(case: &Case<'_>, vantage: &Vantage, stop: &Stop<'_>) -> Option<Draft> {

@@ -62,11 +62,6 @@ impl Clock {
         self.base
     }
 
-    /// The moment on tokio's clock that is virtual second 0.
-    pub fn start_instant(&self) -> Instant {
-        self.start
-    }
-
     /// Now, as most API fields want it: whole seconds, `2026-01-15T09:00:00Z`.
     pub fn seconds(&self) -> String {
         rfc3339_seconds(self.now())

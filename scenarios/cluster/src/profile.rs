@@ -295,17 +295,6 @@ impl Profile {
     pub fn user_agent(&self) -> String {
         format!("containerd/{}", self.containerd())
     }
-
-    /// The sandbox image a runtime of this version asks for unless configured.
-    pub fn default_pause_image(&self) -> &'static str {
-        match (self.containerd().major, self.containerd().minor) {
-            (1, ..=6) => "registry.k8s.io/pause:3.6",
-            (1, _) => "registry.k8s.io/pause:3.8",
-            (2, 0 | 1) => "registry.k8s.io/pause:3.10",
-            (2, 2) => "registry.k8s.io/pause:3.10.1",
-            _ => "registry.k8s.io/pause:3.10.2",
-        }
-    }
 }
 
 #[cfg(test)]

@@ -243,7 +243,8 @@ impl Az {
             .cloned()
             .unwrap_or_default();
         rules.push(json!({"action": "Allow", "value": address}));
-        let set = json!({"defaultAction": "Deny", "ipRules": rules});
+        let default = found.pointer("/properties/networkRuleSet/defaultAction");
+        let set = json!({"defaultAction": default, "ipRules": rules});
         let body = json!({"properties": {"networkRuleSet": set}});
         self.patch(id, body).await
     }

@@ -57,9 +57,8 @@ pub(crate) enum Transfer {
 #[derive(Debug, Clone, Default)]
 struct Pull {
     failure: Option<Failure>,
-    /// Counts its attempts; what belongs to an older one does not happen.
+    /// Counts its failed attempts; what belongs to an older one does not happen.
     attempt: u32,
-    failures: u32,
     next_layer: u16,
     layers_there: u16,
     /// Its transfers on a line.
@@ -112,7 +111,6 @@ impl<'a> Engine<'a> {
             done: Vec::with_capacity(plan.nodes as usize),
             storm: Storm {
                 nodes: plan.nodes,
-                running: 0,
                 done: Vec::new(),
                 requests: 0,
                 sign_in: 0,
@@ -551,10 +549,9 @@ impl<'a> Engine<'a> {
         let Some(state) = self.pulls.get_mut(pull as usize) else {
             return;
         };
-        state.attempt = state.attempt.wrapping_add(1);
-        state.failures += 1;
+        state.attempt += 1;
         state.failure = Some(Failure::after(state.failure, duration(now)));
-        let (moving, failures) = (std::mem::take(&mut state.moving), state.failures);
+        let (moving, failures) = (std::mem::take(&mut state.moving), state.attempt);
         let link = match which.and_then(|n| self.mirrors.get_mut(n)) {
             Some(mirror) => &mut mirror.link,
             None => &mut self.registry,
@@ -600,7 +597,6 @@ impl<'a> Engine<'a> {
 
     fn finish(mut self) -> Storm {
         self.done.sort_unstable();
-        self.storm.running = u32::try_from(self.done.len()).unwrap_or(u32::MAX);
         self.storm.done = self.done.into_iter().map(duration).collect();
         self.storm
     }

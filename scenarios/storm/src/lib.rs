@@ -11,7 +11,7 @@
 //! let mut plan = Plan::new(200);
 //! plan.registry.reads_a_minute = Some(1_000);
 //! let storm = run(&plan)?;
-//! assert_eq!(storm.running, 200, "all of them in the end");
+//! assert_eq!(storm.running(), 200, "all of them in the end");
 //! assert!(storm.refused > 0, "but not at once");
 //! # Ok::<(), pull_storm::PlanError>(())
 //! ```

@@ -18,9 +18,7 @@ pub struct Second {
 pub struct Storm {
     /// Nodes in all.
     pub nodes: u32,
-    /// Nodes on which everything runs in the end.
-    pub running: u32,
-    /// When each of these was done, in order.
+    /// When each node on which everything runs in the end was done, in order.
     pub done: Vec<Duration>,
     /// Requests that reached the registry.
     pub requests: u64,
@@ -45,6 +43,11 @@ pub struct Storm {
 }
 
 impl Storm {
+    /// Nodes on which everything runs in the end.
+    pub fn running(&self) -> u32 {
+        u32::try_from(self.done.len()).unwrap_or(u32::MAX)
+    }
+
     /// When this part of all nodes was done; none if they never were. `part` from 0 to 1.
     pub fn after(&self, part: f64) -> Option<Duration> {
         let count = (f64::from(self.nodes) * part.clamp(0.0, 1.0)).ceil() as usize;
@@ -124,7 +127,6 @@ mod tests {
         let second = |answered, refused| Second { answered, refused };
         Storm {
             nodes: 4,
-            running: 3,
             done: [1, 2, 9].map(Duration::from_secs).to_vec(),
             requests: 9,
             sign_in: 0,

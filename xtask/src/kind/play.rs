@@ -202,13 +202,13 @@ async fn on_site(
     stop: &Stop,
 ) -> Result<Vec<Play>, KindError> {
     let task = progress.task("making the cluster ready for scenarios");
-    let opening = Site::open(spec);
-    let site = tokio::select! {
-        biased;
-        () = stop.asked() => return Err(KindError::Interrupted),
-        site = opening => site.map_err(|error| site_error(&error))?,
-    };
+    // Never cut off in the middle: what it began on the nodes only it can undo.
+    let site = Site::open(spec).await.map_err(|error| site_error(&error))?;
     task.done();
+    if let Err(interrupted) = stop.check() {
+        let closed = site.close().await.map_err(|error| site_error(&error));
+        return Err(closed.err().unwrap_or(interrupted));
+    }
     let played = tokio::select! {
         biased;
         () = stop.asked() => None,

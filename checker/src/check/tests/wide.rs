@@ -12,15 +12,6 @@ fn namespace() -> Request {
     }
 }
 
-fn running(node: &'static str, name: &'static str, image: &str) -> PodSpec {
-    PodSpec {
-        name,
-        node,
-        image: image.into(),
-        message: None,
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn one_bad_image_is_one_problem() {
     let registry = open_registry();
@@ -207,6 +198,35 @@ async fn manifests_are_checked_before_anything_is_deployed() {
         .collect();
     assert!(
         causes.contains(&Some(Cause::PlatformMismatch)),
+        "{}",
+        page(&found)
+    );
+}
+
+/// A registry that is not reached twice is not dialled for a third image.
+#[tokio::test(start_paused = true)]
+async fn a_dead_registry_is_left_alone_after_two_images() {
+    let registry = open_registry();
+    let images = [
+        "registry.example/shop/a:1",
+        "registry.example/shop/b:1",
+        "registry.example/shop/c:1",
+    ];
+    let pods = images.map(|image| failing("node-1", "api-5d9-a", image, "i/o timeout"));
+    let names = ["api-5d9-a", "api-5d9-b", "api-5d9-c"];
+    let pods: Vec<PodSpec> = pods
+        .into_iter()
+        .zip(names)
+        .map(|(pod, name)| PodSpec { name, ..pod })
+        .collect();
+    let world = world(&registry, &["node-1"], &["node-1", "workstation"])
+        .with_cluster(client(answers(&pods, |_| None), Arc::default()));
+    let found = check(&world, &namespace()).await;
+    assert_eq!(
+        page(&found)
+            .matches("not probed: registry.example was not reached")
+            .count(),
+        1,
         "{}",
         page(&found)
     );

@@ -134,11 +134,6 @@ impl Host {
         self.lock().local.insert(at, acceptor);
     }
 
-    /// Closes what [`Host::listen_local`] opened.
-    pub fn unlisten_local(&self, at: SocketAddr) {
-        self.lock().local.remove(&at);
-    }
-
     /// Gives this host another answer for a name than the rest of the network has.
     pub fn override_record(&self, name: &str, record: Record) {
         self.lock()

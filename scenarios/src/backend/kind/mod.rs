@@ -178,11 +178,20 @@ pub fn nodes(scenario: &Scenario) -> u32 {
 impl Site {
     /// Makes a cluster ready: name server, trust, resolver. What it does is undone by `close`.
     pub async fn open(spec: SiteSpec) -> Result<Self, SiteError> {
+        let label = format!("{LABEL}={}", spec.cluster);
+        let opened = Self::begin(spec, &label).await;
+        if opened.is_err() {
+            // The first error is the one to tell.
+            let _ = docker::remove_labelled(&label).await;
+        }
+        opened
+    }
+
+    async fn begin(spec: SiteSpec, label: &str) -> Result<Self, SiteError> {
         let (client, _) =
             pullcheck::cluster::connect(Some(&spec.kubeconfig), spec.context.as_deref()).await?;
         let nodes = find_nodes(&spec).await?;
-        let label = format!("{LABEL}={}", spec.cluster);
-        docker::remove_labelled(&label).await?;
+        docker::remove_labelled(label).await?;
 
         let file = |source| SiteError::File {
             folder: spec.folder.clone(),
@@ -194,7 +203,7 @@ impl Site {
             .iter()
             .map(|node| (node.name().to_owned(), node.address()));
         zone.add(known).await.map_err(file)?;
-        let server = start_name_server(&spec, &label, &names).await?;
+        let server = start_name_server(&spec, label, &names).await?;
 
         let registry = FakeRegistry::builder().seed(spec.seed).build()?;
         let mut before = Vec::new();
@@ -239,7 +248,7 @@ impl Site {
             node.write(CA_FILE, authority.as_bytes()).await?;
             // The program reads its authorities once.
             let script = format!(
-                "cp -p {BUNDLE} {BUNDLE}.pullcheck && cat {CA_FILE} >>{BUNDLE} && systemctl restart containerd"
+                "{{ [ -f {BUNDLE}.pullcheck ] || cp -p {BUNDLE} {BUNDLE}.pullcheck; }} && cat {CA_FILE} >>{BUNDLE} && systemctl restart containerd"
             );
             node.script(&script, &[]).await?;
         }
@@ -318,30 +327,43 @@ impl Site {
         Ok(())
     }
 
+    /// Everything is tried; the first error is the one to tell.
     async fn put_back(&self) -> Result<(), SiteError> {
+        let mut result = Ok(());
         for (node, kept) in self.nodes.iter().zip(&self.before) {
-            node.clear_rules().await?;
-            // Where a play was cut off.
-            let taken = identity::take(node, &self.client, kept.provider_id.as_deref()).await;
-            taken.map_err(|error| SiteError::NotReady {
-                node: format!("{}: {error}", node.name()),
-            })?;
-            node.write("/etc/resolv.conf", kept.resolver.as_bytes())
-                .await?;
-            let script = format!(
-                "rm -f {CA_FILE}
-                 if [ -f {BUNDLE}.pullcheck ]; then
-                   cat {BUNDLE}.pullcheck >{BUNDLE} && rm {BUNDLE}.pullcheck && systemctl restart containerd
-                 fi"
-            );
-            node.script(&script, &[]).await?;
+            result = result.and(self.put_node_back(node, kept).await);
         }
+        result = result.and(self.remove_namespaces().await);
+        let label = format!("{LABEL}={}", self.spec.cluster);
+        result = result.and(docker::remove_labelled(&label).await.map_err(Into::into));
+        let _ = std::fs::remove_dir_all(&self.spec.folder);
+        result
+    }
+
+    async fn put_node_back(&self, node: &Node, kept: &Kept) -> Result<(), SiteError> {
+        node.clear_rules().await?;
+        // Where a play was cut off.
+        let taken = identity::take(node, &self.client, kept.provider_id.as_deref()).await;
+        taken.map_err(|error| SiteError::NotReady {
+            node: format!("{}: {error}", node.name()),
+        })?;
+        node.write("/etc/resolv.conf", kept.resolver.as_bytes())
+            .await?;
+        let script = format!(
+            "rm -f {CA_FILE}
+             if [ -f {BUNDLE}.pullcheck ]; then
+               cat {BUNDLE}.pullcheck >{BUNDLE} && rm {BUNDLE}.pullcheck && systemctl restart containerd
+             fi"
+        );
+        node.script(&script, &[]).await?;
         let api: Api<KubeNode> = Api::all(self.client.clone());
-        for (node, kept) in self.nodes.iter().zip(&self.before) {
-            let patch = json!({"spec": kept.spec});
-            api.patch(node.name(), &PatchParams::default(), &Patch::Merge(&patch))
-                .await?;
-        }
+        let patch = json!({"spec": kept.spec});
+        api.patch(node.name(), &PatchParams::default(), &Patch::Merge(&patch))
+            .await?;
+        Ok(())
+    }
+
+    async fn remove_namespaces(&self) -> Result<(), SiteError> {
         let api: Api<Namespace> = Api::all(self.client.clone());
         let ours = ListParams::default().labels(SCENARIO);
         for namespace in api.list(&ours).await?.items {
@@ -350,9 +372,6 @@ impl Site {
                 .delete(&namespace.name_any(), &DeleteParams::default())
                 .await;
         }
-        let label = format!("{LABEL}={}", self.spec.cluster);
-        docker::remove_labelled(&label).await?;
-        let _ = std::fs::remove_dir_all(&self.spec.folder);
         Ok(())
     }
 

@@ -226,5 +226,5 @@ fn play(arguments: &Arguments) -> Result<bool, String> {
     }
     Ok(storms
         .first()
-        .is_some_and(|(_, storm)| storm.running == storm.nodes))
+        .is_some_and(|(_, storm)| storm.running() == storm.nodes))
 }

@@ -25,7 +25,7 @@ fn one(change: &str, storm: &Storm) -> Value {
     json!({
         "change": change,
         "nodes": storm.nodes,
-        "running": storm.running,
+        "running": storm.running(),
         "done-after": { "50%": after(0.5), "90%": after(0.9), "99%": after(0.99), "100%": after(1.0) },
         "requests": storm.requests,
         "sign-in": storm.sign_in,

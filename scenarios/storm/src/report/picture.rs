@@ -1,6 +1,7 @@
 //! A storm as a picture: requests a second, and nodes that run. SVG, or one HTML file that needs no
 //! network.
 
+use maud::{DOCTYPE, PreEscaped, html};
 use plotters::prelude::*;
 
 use super::{comparison, text};
@@ -9,6 +10,8 @@ use crate::plan::Plan;
 
 const SIZE: (u32, u32) = (960, 420);
 const STEPS: usize = 300;
+const STYLE: &str = "body{font-family:system-ui,sans-serif;margin:1rem auto;max-width:62rem;padding:0 1rem}\
+    svg{max-width:100%;height:auto}pre{overflow-x:auto}";
 const ANSWERED: RGBColor = RGBColor(38, 110, 178);
 const REFUSED: RGBColor = RGBColor(200, 60, 50);
 const RUNNING: RGBColor = RGBColor(40, 140, 80);
@@ -27,25 +30,25 @@ pub fn svg(storm: &Storm) -> Result<String, PictureError> {
 
 /// Picture and text of all storms, the first of which is the plan itself.
 pub fn html(plan: &Plan, storms: &[(String, Storm)]) -> Result<String, PictureError> {
-    let mut body = String::new();
-    if let Some((_, storm)) = storms.first() {
-        body.push_str(&svg(storm)?);
-        body.push_str(&page_part(&text(plan, storm)));
-    }
-    if storms.len() > 1 {
-        body.push_str(&page_part(&comparison(storms)));
-    }
-    Ok(format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <title>Pull storm</title><style>body{{font-family:system-ui,sans-serif;margin:1rem auto;max-width:62rem;padding:0 1rem}}\
-         svg{{max-width:100%;height:auto}}pre{{overflow-x:auto}}</style></head><body><h1>Pull storm</h1>\n{body}</body></html>\n"
-    ))
-}
-
-fn page_part(text: &str) -> String {
-    let text = text.replace('&', "&amp;").replace('<', "&lt;");
-    format!("<pre>{text}</pre>")
+    let drawn = storms.first().map(|(_, storm)| svg(storm)).transpose()?;
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { "Pull storm" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                h1 { "Pull storm" }
+                @if let Some(drawn) = drawn { (PreEscaped(drawn)) }
+                @if let Some((_, storm)) = storms.first() { pre { (text(plan, storm)) } }
+                @if storms.len() > 1 { pre { (comparison(storms)) } }
+            }
+        }
+    };
+    Ok(page.into_string())
 }
 
 fn draw(storm: &Storm, out: &mut String) -> Result<(), Box<dyn std::error::Error>> {

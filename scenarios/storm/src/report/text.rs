@@ -93,7 +93,7 @@ fn answer(storm: &Storm) -> String {
         ),
         _ => format!(
             "{} of {nodes} nodes run after {}, the others do not.",
-            count(storm.running.into()),
+            count(storm.running().into()),
             time(storm.length()),
         ),
     }
