@@ -1,18 +1,17 @@
 //! Stock kubectl against the embedded cluster, over a socket and in real time.
 //!
-//! Needs a `kubectl` on the path, or the one that `KUBECTL` names. Without it the tests say that they skip;
-//! with `CI` set they fail instead. Plain HTTP on loopback: what is tested is the API, not TLS.
+//! Three of Debian: the one on the path (1.20 in Debian 12), and those of trixie (1.32) and sid (1.36) that
+//! `fake-registry/tests/witness/prepare kubectl-trixie` and `… kubectl-sid` keep; or the one that `KUBECTL` names.
+//! Without any the tests say that they skip; with `CI` set they fail instead. Plain HTTP on loopback: what
+//! is tested is the API, not TLS.
 #![expect(clippy::unwrap_used, reason = "a test program, helpers included")]
 
-use std::net::SocketAddr;
-use std::process::{Command, Output};
+mod stock;
 
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use sim_cluster::api::{Access, Denial};
 use sim_cluster::cluster::Cluster;
 use sim_cluster::store::{Action, Kind};
-use tower::ServiceExt as _;
+use stock::{Kubectl, each};
 
 const MANIFEST: &str = r#"
 apiVersion: apps/v1
@@ -27,45 +26,6 @@ spec:
       containers:
       - { name: main, image: "registry.example/team/web:v1", ports: [{ containerPort: 80 }] }
 "#;
-
-/// Serves the cluster from a thread of its own until the test process ends.
-fn serve() -> SocketAddr {
-    let (sender, receiver) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async move {
-            let cluster = Cluster::builder().seed(1).build();
-            play_node(&cluster);
-            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            sender.send(listener.local_addr().unwrap()).unwrap();
-            let limited = Access::of_user("jane");
-            limited.deny(Denial::of("list", "events"));
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                let everyone = cluster.service();
-                let jane = cluster.service_for(limited.clone());
-                tokio::spawn(async move {
-                    let service = hyper::service::service_fn(move |request: http::Request<_>| {
-                        let named = request.headers().get("impersonate-user").is_some();
-                        let router = if named {
-                            jane.clone()
-                        } else {
-                            everyone.clone()
-                        };
-                        router.oneshot(request)
-                    });
-                    let _ = hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await;
-                });
-            }
-        });
-    });
-    receiver.recv().unwrap()
-}
 
 /// One ready node; pods run after a moment, but for those whose tag is `bad`.
 fn play_node(cluster: &Cluster) {
@@ -116,77 +76,6 @@ fn play_node(cluster: &Cluster) {
     });
 }
 
-struct Kubectl {
-    server: SocketAddr,
-    cache: std::path::PathBuf,
-}
-
-impl Kubectl {
-    /// None without a kubectl.
-    fn start(name: &str) -> Option<Self> {
-        let program = std::env::var("KUBECTL").unwrap_or_else(|_| "kubectl".into());
-        let there = Command::new(&program)
-            .args(["version", "--client"])
-            .output()
-            .is_ok_and(|output| output.status.success());
-        assert!(there || std::env::var_os("CI").is_none(), "no {program}");
-        if !there {
-            eprintln!("skipped: no {program}");
-            return None;
-        }
-        let cache = format!("sim-cluster-{name}-{}", std::process::id());
-        Some(Self {
-            server: serve(),
-            cache: std::env::temp_dir().join(cache),
-        })
-    }
-
-    fn run(&self, arguments: &[&str], input: &str) -> Output {
-        use std::io::Write as _;
-        let program = std::env::var("KUBECTL").unwrap_or_else(|_| "kubectl".into());
-        let mut child = Command::new(program)
-            .arg(format!("--server=http://{}", self.server))
-            .arg(format!("--cache-dir={}", self.cache.display()))
-            .args(arguments)
-            .env("KUBECONFIG", "/dev/null")
-            .stdin(std::process::Stdio::piped())
-            .stdout(std::process::Stdio::piped())
-            .stderr(std::process::Stdio::piped())
-            .spawn()
-            .expect("a kubectl");
-        let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(input.as_bytes()).unwrap();
-        drop(stdin);
-        child.wait_with_output().unwrap()
-    }
-
-    /// Debian 12 brings 1.20, which lacks `kubectl events` and has older texts.
-    fn is_old(&self) -> bool {
-        self.ok("version --client").contains("v1.20.")
-    }
-
-    /// Runs a command that must succeed.
-    fn ok(&self, line: &str) -> String {
-        self.ok_with(line, "")
-    }
-
-    fn ok_with(&self, line: &str, input: &str) -> String {
-        let arguments: Vec<&str> = line.split_whitespace().collect();
-        let output = self.run(&arguments, input);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "kubectl {line}\n{errors}");
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-
-    /// Runs a command that must fail; gives what it says.
-    fn fails(&self, line: &str, input: &str) -> String {
-        let arguments: Vec<&str> = line.split_whitespace().collect();
-        let output = self.run(&arguments, input);
-        assert!(!output.status.success(), "kubectl {line} should fail");
-        String::from_utf8_lossy(&output.stderr).into_owned()
-    }
-}
-
 fn has(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "no {part:?} in:\n{text}");
@@ -195,9 +84,10 @@ fn has(text: &str, parts: &[&str]) {
 
 #[test]
 fn the_commands_people_type() {
-    let Some(kubectl) = Kubectl::start("commands") else {
-        return;
-    };
+    each(play_node, commands);
+}
+
+fn commands(kubectl: &Kubectl) {
     has(&kubectl.ok("version"), &["Server Version: ", "v1.36.2"]);
     has(
         &kubectl.ok("api-resources"),
@@ -379,9 +269,10 @@ fn the_commands_people_type() {
 
 #[test]
 fn refusals_and_the_end() {
-    let Some(kubectl) = Kubectl::start("refusals") else {
-        return;
-    };
+    each(play_node, refusals);
+}
+
+fn refusals(kubectl: &Kubectl) {
     has(
         &kubectl.fails("get pod none", ""),
         &["Error from server (NotFound): pods \"none\" not found"],
@@ -465,4 +356,133 @@ fn refusals_and_the_end() {
         &kubectl.ok("delete namespace team --timeout=20s"),
         &["deleted"],
     );
+}
+
+#[test]
+fn what_fields_mean() {
+    each(play_node, explained);
+}
+
+fn explained(kubectl: &Kubectl) {
+    has(
+        &kubectl.ok("explain pods"),
+        &[
+            "KIND: ",
+            "Pod",
+            "VERSION:",
+            "DESCRIPTION:",
+            "spec",
+            "<PodSpec>",
+        ]
+        .map(|part| {
+            // Before 1.27 a field's type is shown by its form.
+            if kubectl.is_old() && part == "<PodSpec>" {
+                "<Object>"
+            } else {
+                part
+            }
+        }),
+    );
+    has(
+        &kubectl.ok("explain deployment.spec.template.spec.containers.imagePullPolicy"),
+        &[
+            "imagePullPolicy <string>",
+            "One of Always, Never, IfNotPresent",
+        ],
+    );
+    has(
+        &kubectl.ok("explain pod.spec.imagePullSecrets"),
+        &["imagePullSecrets", "name", "<string>"],
+    );
+    has(
+        &kubectl.ok("explain cronjob.spec.jobTemplate --recursive"),
+        &["backoffLimit", "<integer>", "restartPolicy"],
+    );
+    has(
+        &kubectl.fails("explain pod.spec.imagePullSecret", ""),
+        &["imagePullSecret\" does not exist"],
+    );
+}
+
+#[test]
+fn tables_and_edits() {
+    each(play_node, edited);
+}
+
+fn edited(kubectl: &Kubectl) {
+    kubectl.ok_with("apply -f -", MANIFEST);
+    kubectl.ok("rollout status deployment/web --timeout=20s");
+    has(
+        &kubectl.ok("get pods -o custom-columns=IMAGE:.spec.containers[0].image,ON:.spec.nodeName"),
+        &["IMAGE", "ON", "registry.example/team/web:v1", "node-1"],
+    );
+    let yaml = kubectl.ok("get deployment web -o yaml");
+    has(&yaml, &["kind: Deployment", "revisionHistoryLimit: 10"]);
+    // What was read can be written back as it is.
+    has(&kubectl.ok_with("replace -f -", &yaml), &["replaced"]);
+    has(
+        &kubectl.ok_with(
+            "apply -f -",
+            &MANIFEST.replace("replicas: 2", "replicas: 1"),
+        ),
+        &["configured"],
+    );
+    let other = kubectl.run(
+        &["diff", "-f", "-"],
+        &MANIFEST.replace("web:v1\"", "web:v2\""),
+    );
+    assert_eq!(other.status.code(), Some(1), "{other:?}");
+    has(
+        &String::from_utf8_lossy(&other.stdout),
+        &[
+            "registry.example/team/web:v1",
+            "registry.example/team/web:v2",
+        ],
+    );
+    let edit = kubectl
+        .command(&["edit", "deployment", "web"])
+        .env("KUBE_EDITOR", "sed -i s/web:v1$/web:v3/")
+        .output()
+        .unwrap();
+    has(
+        &String::from_utf8_lossy(&edit.stdout),
+        &["deployment.apps/web edited"],
+    );
+    has(
+        &kubectl.ok("get deployment web -o jsonpath={..image}"),
+        &["registry.example/team/web:v3"],
+    );
+    let secret = "create secret docker-registry pull --docker-server=registry.example --docker-username=u --docker-password=p";
+    kubectl.ok(secret);
+    has(
+        &kubectl.ok("describe secret pull"),
+        &[
+            "Type:  kubernetes.io/dockerconfigjson",
+            ".dockerconfigjson:",
+        ],
+    );
+    has(
+        &kubectl.ok("describe serviceaccount default"),
+        &["Name: ", "Image pull secrets:"],
+    );
+    has(
+        &kubectl.ok("create job once --image=registry.example/x:1"),
+        &["job.batch/once created"],
+    );
+    has(&kubectl.ok("get jobs"), &["COMPLETIONS", "once"]);
+    has(
+        &kubectl.ok("delete job once"),
+        &["job.batch \"once\" deleted"],
+    );
+    // A watch prints what is there, then what comes.
+    let mut watch = kubectl
+        .command(&["get", "pods", "-w", "--request-timeout=8s"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    kubectl.ok("run late --image=registry.example/x:1");
+    let output = std::io::read_to_string(watch.stdout.take().unwrap()).unwrap();
+    watch.wait().unwrap();
+    has(&output, &["NAME", "web-", "late", "Running"]);
 }

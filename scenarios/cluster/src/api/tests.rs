@@ -584,6 +584,10 @@ async fn kubectl_finds_its_way() {
     assert!(
         document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"].is_object()
     );
+    assert_eq!(
+        document["components"]["schemas"]["io.k8s.api.core.v1.Container"]["required"],
+        json!(["name"])
+    );
     let (media, _) = get(
         "/openapi/v2",
         "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",

@@ -1,8 +1,10 @@
-//! The least of OpenAPI that kubectl needs to validate on the server: which kinds take
-//! `fieldValidation` and `dryRun`, in both versions of the format. Schemas are not served, so `kubectl explain` finds none.
+//! OpenAPI in both versions of the format, as much as kubectl asks for: which kinds take
+//! `fieldValidation` and `dryRun`, and the schemas that `kubectl explain` prints.
+
+mod schemas;
+mod v2;
 
 use axum::response::Response;
-use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::{Map, Value, json};
 
@@ -26,59 +28,12 @@ fn v2(headers: &HeaderMap) -> Response {
     let accept = headers.get(http::header::ACCEPT);
     let accept = accept.and_then(|value| value.to_str().ok()).unwrap_or("");
     if accept.contains("protobuf") {
-        return respond::typed_body(200, V2_MEDIA, Bytes::from(v2_document()));
+        return respond::typed_body(200, V2_MEDIA, v2::document());
     }
     let body = json!({
         "swagger": "2.0", "info": { "title": "Kubernetes", "version": "v1" }, "paths": {}
     });
     respond::json_body(200, &body)
-}
-
-/// The OpenAPI v2 document in protobuf: for every kind a PATCH with the two parameters. Clients up to
-/// 1.26 look there whether they may ask for a dry run or for validation.
-fn v2_document() -> Vec<u8> {
-    let info = [field(1, b"Kubernetes"), field(2, b"v1")].concat();
-    let parameter = |name: &str| {
-        let query = [field(2, b"query"), field(4, name.as_bytes())].concat();
-        // Parameters item, parameter, not in the body, in the query.
-        field(8, &field(1, &field(2, &field(3, &query))))
-    };
-    let mut paths = Vec::new();
-    for kind in Kind::ALL {
-        let wire = kind.wire();
-        let yaml = format!(
-            "group: {:?}\nkind: {}\nversion: {}\n",
-            wire.group, wire.kind, wire.version
-        );
-        let name = field(1, b"x-kubernetes-group-version-kind");
-        let extension = [name, field(2, &field(2, yaml.as_bytes()))].concat();
-        let patch = [
-            parameter("dryRun"),
-            parameter("fieldValidation"),
-            field(13, &extension),
-        ]
-        .concat();
-        let path = [
-            field(1, object_path(kind).as_bytes()),
-            field(2, &field(8, &patch)),
-        ]
-        .concat();
-        paths.extend(field(2, &path));
-    }
-    [field(1, b"2.0"), field(2, &info), field(8, &paths)].concat()
-}
-
-/// A length-delimited field of a protobuf message.
-fn field(number: u8, content: &[u8]) -> Vec<u8> {
-    let mut out = vec![number << 3 | 2];
-    let mut size = content.len();
-    while size > 0x7f {
-        out.push((size & 0x7f) as u8 | 0x80);
-        size >>= 7;
-    }
-    out.push(size as u8);
-    out.extend_from_slice(content);
-    out
 }
 
 /// `/apis/apps/v1/namespaces/{namespace}/deployments/{name}`.
@@ -115,7 +70,7 @@ fn index() -> Value {
         } else {
             format!("apis/{group}/v1")
         };
-        let url = format!("/openapi/v3/{place}?hash=1");
+        let url = format!("/openapi/v3/{place}?hash={}", schemas::hash());
         paths.insert(place, json!({ "serverRelativeURL": url }));
     }
     json!({ "paths": paths })
@@ -149,7 +104,7 @@ fn document(api: &Api, group: &str) -> Response {
         "openapi": "3.0.0",
         "info": { "title": "Kubernetes", "version": api.version() },
         "paths": paths,
-        "components": { "schemas": {} }
+        "components": { "schemas": schemas::of(group) }
     });
     respond::json_body(200, &body)
 }
