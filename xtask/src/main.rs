@@ -4,6 +4,7 @@ mod az;
 mod bench;
 mod cluster;
 mod dist;
+mod fuzz;
 mod image;
 #[cfg(unix)]
 mod kind;
@@ -49,6 +50,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Completions, manual pages and the krew manifest, for a package
     Dist(dist::Arguments),
+    /// Hostile input for the parsers and servers, found by coverage
+    Fuzz(fuzz::Arguments),
     /// Builds the container image of fake-registry
     Image(image::Arguments),
     #[cfg(unix)]
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Task::Pullcheck { words } => pullcheck::cli::main_of(words),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Dist(arguments) => dist::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Image(arguments) => image::run(&arguments),
         #[cfg(unix)]
         Task::Kind(command) => kind::run(&command),
