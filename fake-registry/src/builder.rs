@@ -8,7 +8,6 @@ use std::sync::Arc;
 use crate::azure::state::State;
 use crate::azure::{Azure, AzureError, Tenant};
 use crate::clock::Clock;
-use crate::control::Metrics;
 use crate::core::{Core, Dates, Place};
 use crate::expect::{Expectation, Expectations};
 use crate::fault::{Faults, Script};
@@ -38,6 +37,7 @@ pub struct Builder {
     faults: Script,
     journal_limit: Option<usize>,
     authority: Option<String>,
+    certificate_names: Vec<String>,
     expectations: Vec<Expectation>,
 }
 
@@ -192,6 +192,14 @@ impl Builder {
         self
     }
 
+    /// Names and addresses that every certificate is good for beside the host's own: by how clients
+    /// may reach a port, such as `localhost`. A certificate with a wrong name stays wrong.
+    #[must_use]
+    pub fn certificate_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.certificate_names = names.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// How many journal entries are kept; 0 for none.
     #[must_use]
     pub fn journal_limit(mut self, entries: usize) -> Self {
@@ -209,6 +217,9 @@ impl Builder {
             let seeds = self.seeds.iter().map(|(host, _)| host.as_str());
             let first = images.chain(seeds).next();
             any_host = Some(first.unwrap_or("localhost").to_owned());
+        }
+        if let Some(name) = self.certificate_names.iter().find(|name| !is_host(name)) {
+            return Err(BuildError::Host(name.clone()));
         }
         let state = self
             .azure
@@ -279,9 +290,13 @@ impl Builder {
             random: Random::new(self.seed.unwrap_or_default(), "identifiers"),
             journal: Journal::new(self.journal_limit.unwrap_or(journal::DEFAULT_LIMIT)),
             keys: Keys::new(self.seed),
-            tls: Tls::new(clock, self.seed, self.authority.as_deref())?,
+            tls: Tls::new(
+                clock,
+                self.seed,
+                self.authority.as_deref(),
+                self.certificate_names,
+            )?,
             dates: Dates::default(),
-            metrics: Metrics::default(),
             places,
             fallback,
             azure: state.map(Azure::new),

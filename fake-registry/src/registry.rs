@@ -9,7 +9,7 @@ use crate::core::{Core, Place};
 use crate::image::{self, ImageLineError, ImageSpec, SeedError};
 use crate::journal::Journal;
 use crate::store::Failure;
-use crate::tls::TlsMode;
+use crate::tls::{TlsError, TlsMode};
 
 /// A registry, or many under one roof. Clones are the same registry.
 #[derive(Clone)]
@@ -69,6 +69,12 @@ impl FakeRegistry {
     /// The CA certificate of the run, PEM.
     pub fn ca_pem(&self) -> String {
         self.core.tls.ca_pem().to_owned()
+    }
+
+    /// A certificate of the run's CA for a client, and its private key, both PEM: what a host with
+    /// `TlsMode::ClientCertificate` lets in.
+    pub fn client_certificate(&self, name: &str) -> Result<(String, String), TlsError> {
+        self.core.tls.client(name)
     }
 
     /// What is wrong with the TLS of a host from its next connection on; any host, registry or not.

@@ -34,6 +34,8 @@ pub(crate) struct Tls {
     provider: Arc<CryptoProvider>,
     clock: Clock,
     seed: Option<u64>,
+    /// Beside the host's own, in every certificate.
+    names: Vec<String>,
     issuer: Issuer<'static, KeyPair>,
     ca_der: CertificateDer<'static>,
     ca_pem: String,
@@ -115,6 +117,7 @@ impl Tls {
         clock: Clock,
         seed: Option<u64>,
         authority: Option<&str>,
+        names: Vec<String>,
     ) -> Result<Self, TlsError> {
         let failed = |source| TlsError::Certificate {
             host: "the CA".into(),
@@ -138,6 +141,7 @@ impl Tls {
             provider: Arc::new(default_provider()),
             clock,
             seed,
+            names,
             ca_der: ca.der().clone(),
             ca_pem: ca.pem(),
             issuer: Issuer::new(params, key),
@@ -231,7 +235,12 @@ impl Tls {
         } else {
             host
         };
-        let mut params = CertificateParams::new(vec![name.to_owned()])?;
+        let mut names = vec![name.to_owned()];
+        if mode != TlsMode::WrongName {
+            let others = self.names.iter().filter(|other| *other != name);
+            names.extend(others.cloned());
+        }
+        let mut params = CertificateParams::new(names)?;
         params.distinguished_name.push(DnType::CommonName, name);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -265,6 +274,26 @@ impl Tls {
             ],
         };
         Ok((key, chain))
+    }
+
+    /// A certificate for a client, and its key, both PEM.
+    pub(crate) fn client(&self, name: &str) -> Result<(String, String), TlsError> {
+        let made = || {
+            let key = key_pair(self.seed, "client")?;
+            let mut params = CertificateParams::new(Vec::new())?;
+            params.distinguished_name.push(DnType::CommonName, name);
+            params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+            params.serial_number = Some(SerialNumber::from(4_u64));
+            params.use_authority_key_identifier_extension = true;
+            set_dates(&mut params, self.clock);
+            let certificate = params.signed_by(&key, &self.issuer)?;
+            Ok((certificate.pem(), key.serialize_pem()))
+        };
+        made().map_err(|source| TlsError::Certificate {
+            host: name.to_owned(),
+            source,
+        })
     }
 
     /// Another CA, of its own or below the run's.

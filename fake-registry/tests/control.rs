@@ -252,6 +252,15 @@ async fn images_and_the_ca() {
     assert!(wrong.text().contains("line 2"), "{}", wrong.text());
     let ca = world.ask("GET", "/ca.pem", "").await;
     assert_eq!(ca.text(), world.registry.ca_pem());
+    let client = world
+        .ask("GET", "/client.pem?name=node%2D1", "")
+        .await
+        .text();
+    assert!(
+        client.starts_with("-----BEGIN CERTIFICATE-----"),
+        "{client}"
+    );
+    assert!(client.contains("-----BEGIN PRIVATE KEY-----"), "{client}");
     assert_eq!(world.ask("GET", "/hosts", "").await.json(), json!([HOST]));
 }
 
@@ -325,6 +334,7 @@ fn the_program_from_start_to_stop() {
     let (_, text, _) = run(&["journal", "--json"]);
     assert_eq!(text.lines().count(), 2, "{text}");
     assert!(run(&["ca"]).1.starts_with("-----BEGIN CERTIFICATE-----"));
+    assert!(run(&["ca", "--client", "node 1"]).1.contains("PRIVATE KEY"));
 
     let pid = child.id().to_string();
     assert!(
@@ -370,6 +380,32 @@ fn completions_manual_and_keys() {
     let one = String::from_utf8(program(&["man", "faults", "add"]).stdout).unwrap();
     assert!(one.contains(".TH fake-registry-faults-add"), "{one}");
     assert_eq!(program(&["man", "nothing"]).status.code(), Some(2));
+    let folder = tempfile::TempDir::new().unwrap();
+    let to = folder.path().to_str().unwrap();
+    assert!(program(&["man", "--to", to]).status.success());
+    let pages = std::fs::read_dir(folder.path()).unwrap();
+    let mut pages: Vec<String> = pages
+        .map(|page| page.unwrap().file_name().into_string().unwrap())
+        .collect();
+    pages.sort();
+    let commands = [
+        "",
+        "-ca",
+        "-dns",
+        "-faults",
+        "-faults-add",
+        "-faults-clear",
+        "-faults-keys",
+        "-faults-list",
+        "-faults-remove",
+        "-faults-replace",
+        "-journal",
+        "-seed",
+        "-serve",
+    ];
+    let mut want = commands.map(|command| format!("fake-registry{command}.1"));
+    want.sort();
+    assert_eq!(pages, want);
     let keys = String::from_utf8(program(&["faults", "keys"]).stdout).unwrap();
     assert!(keys.contains("bad-json"), "{keys}");
     assert_eq!(

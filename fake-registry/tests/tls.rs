@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use fake_registry::{Conn, FakeRegistry, HostSpec, Scheme, TlsMode};
 use rustls::crypto::ring::default_provider;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn registry() -> FakeRegistry {
@@ -30,13 +31,31 @@ fn conn() -> Conn {
 }
 
 async fn get(registry: &FakeRegistry, name: &str) -> Result<String, std::io::Error> {
+    get_as(registry, name, None).await
+}
+
+/// With a certificate and its key in PEM, if any.
+async fn get_as(
+    registry: &FakeRegistry,
+    name: &str,
+    client: Option<&(String, String)>,
+) -> Result<String, std::io::Error> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from(registry.ca_der())).unwrap();
     let config = rustls::ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let config = match client {
+        None => config.with_no_client_auth(),
+        Some((certificate, key)) => {
+            let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+            let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+            config
+                .with_client_auth_cert(vec![certificate], key)
+                .unwrap()
+        }
+    };
     let (near, far) = tokio::io::duplex(64 << 10);
     tokio::spawn(registry.serve(far, conn()));
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
@@ -150,6 +169,42 @@ async fn what_can_be_wrong_with_a_certificate() {
             "the other host is as it was"
         );
     }
+}
+
+#[tokio::test]
+async fn a_client_with_a_certificate_of_the_run_is_let_in() {
+    let (registry, stranger) = (registry(), FakeRegistry::builder().build().unwrap());
+    registry.set_tls("a.example", TlsMode::ClientCertificate);
+    let own = registry.client_certificate("node-1").unwrap();
+    let answer = get_as(&registry, "a.example", Some(&own)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let other = stranger.client_certificate("node-1").unwrap();
+    let error = get_as(&registry, "a.example", Some(&other))
+        .await
+        .unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("received fatal alert"), "{text}");
+}
+
+#[tokio::test]
+async fn a_certificate_may_be_good_for_other_names_too() {
+    let names = ["localhost", "127.0.0.1", "::1"];
+    let build = |names: &[&str]| {
+        FakeRegistry::builder()
+            .host(HostSpec::new("a.example"))
+            .certificate_names(names.iter().copied())
+            .build()
+    };
+    let registry = build(&names).unwrap();
+    for name in ["a.example"].iter().chain(&names) {
+        // Nobody answers to the other names, but the certificate is good for them.
+        let answer = get(&registry, name).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 "), "{name}: {answer}");
+    }
+    assert!(get(&registry, "b.example").await.is_err());
+    registry.set_tls("a.example", TlsMode::WrongName);
+    assert!(get(&registry, "localhost").await.is_err());
+    assert!(build(&["no host"]).is_err());
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,9 +17,6 @@ const SHELLS: &[(&str, &str, &str)] = &[
     ("elvish", "", ".elv"),
 ];
 
-/// The pages of fake-registry; those of pullcheck it writes by itself.
-const REGISTRY_PAGES: &[&str] = &["", "serve", "faults", "journal", "ca", "seed"];
-
 /// Writes completions, manual pages and the krew manifest
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -126,18 +123,7 @@ fn write(root: &Path, folder: &Path) -> Result<usize, DistError> {
     let pages = folder.join("man").join("man1");
     make(&pages)?;
     pullcheck.output(&["man", &pages.to_string_lossy()])?;
-    for command in REGISTRY_PAGES {
-        let words: Vec<&str> = ["man"]
-            .into_iter()
-            .chain(command.split_whitespace())
-            .collect();
-        let text = registry.output(&words)?;
-        let dash = if command.is_empty() { "" } else { "-" };
-        file(
-            &pages.join(format!("{}{dash}{command}.1", registry.name)),
-            &text,
-        )?;
-    }
+    registry.output(&["man", "--to", &pages.to_string_lossy()])?;
     let krew = root.join("checker/krew.yaml");
     let text = fs::read(&krew).map_err(|source| DistError::File { path: krew, source })?;
     file(&folder.join("krew.yaml"), &text)?;

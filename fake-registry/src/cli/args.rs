@@ -41,6 +41,9 @@ pub(crate) enum Command {
         /// Such as `serve`, or `faults add`.
         #[arg(value_name = "COMMAND")]
         command: Vec<String>,
+        /// Write the pages of the program and of all its commands to a folder instead.
+        #[arg(long, value_name = "FOLDER", conflicts_with = "command")]
+        to: Option<PathBuf>,
     },
 }
 
@@ -318,6 +321,10 @@ pub(crate) struct Journal {
 pub(crate) struct Ca {
     #[command(flatten)]
     pub(crate) running: Running,
+    /// Instead, a certificate of that CA for a client of this name, and its private key: for hosts
+    /// that want one (`tls: client-certificate`).
+    #[arg(long, value_name = "NAME")]
+    pub(crate) client: Option<String>,
     /// Write it to a file instead.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,

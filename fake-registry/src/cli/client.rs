@@ -211,7 +211,14 @@ fn line(text: &str) -> String {
 
 async fn print_ca(ca: Ca) -> Result<(), Failure> {
     let at = ca.running.control;
-    let pem = whole(ask(at, Method::GET, "/ca.pem", String::new()).await?, at).await?;
+    let path = match &ca.client {
+        Some(name) => format!(
+            "/client.pem?name={}",
+            utf8_percent_encode(name, NON_ALPHANUMERIC)
+        ),
+        None => "/ca.pem".to_owned(),
+    };
+    let pem = whole(ask(at, Method::GET, &path, String::new()).await?, at).await?;
     match ca.output {
         None => print(&pem),
         Some(path) => std::fs::write(&path, pem).map_err(|source| Failure::Write { path, source }),

@@ -116,7 +116,20 @@ fn perform(command: Command) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut Arguments::command(), "fake-registry", &mut text);
             print(&text)
         }
-        Command::Man { command: path } => {
+        Command::Man {
+            to: Some(folder), ..
+        } => {
+            let written = std::fs::create_dir_all(&folder)
+                .and_then(|()| clap_mangen::generate_to(Arguments::command(), &folder));
+            written.map_err(|source| Failure::Write {
+                path: folder,
+                source,
+            })
+        }
+        Command::Man {
+            command: path,
+            to: None,
+        } => {
             let mut text = Vec::new();
             clap_mangen::Man::new(command_at(&path)?)
                 .render(&mut text)

@@ -12,6 +12,9 @@ use super::args::{ControlAt, Serve};
 use super::stop::Stop;
 use super::{Failure, print, read};
 
+/// However a client on this machine spells where the program listens.
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
 pub(super) async fn run(serve: Serve) -> Result<(), Failure> {
     // Signals are caught from the start, so that one that comes early is not lost.
     let mut stop = Stop::new();
@@ -107,6 +110,7 @@ fn build(serve: &Serve) -> Result<Builder, Failure> {
             None => builder,
         }
     };
+    builder = builder.certificate_names(LOOPBACK);
     for layout in &serve.layouts {
         builder = builder.oci_layout(&serve.host, &layout.repository, &layout.path);
     }

@@ -21,6 +21,7 @@ use crate::fault::{Rule, RuleId, RuleReport, Script, ScriptError};
 use crate::journal::{Entry, Wanted};
 use crate::message::{param, text_of};
 use crate::registry::{FakeRegistry, LookupError};
+use crate::tls::TlsError;
 
 /// A fault script or a list of images.
 const MAX_BODY: usize = 1 << 20;
@@ -43,6 +44,7 @@ DELETE /faults/ID    remove one rule
 GET    /journal      requests, JSON lines; ?host= client= method= path= status= authorization= fault= since= limit=
 DELETE /journal      forget them
 GET    /ca.pem       the CA certificate of the run
+GET    /client.pem   a certificate of that CA for a client, and its key; ?name=
 POST   /images?host= one image a line, such as `team/web:v1 linux/amd64 2x1MiB`
 DELETE /images?host= and ?reference=team/web:v1: the tag goes
 PUT    /tls?host=    and ?mode=expired: what is wrong with the host's TLS from now on
@@ -89,6 +91,8 @@ enum Refused {
     WhichHost(Vec<String>),
     #[error("{0}")]
     Lookup(#[from] LookupError),
+    #[error("{0}")]
+    Tls(#[from] TlsError),
     #[error("{0}")]
     Azure(#[from] AzureError),
 }
@@ -160,6 +164,12 @@ impl Desk {
                 "application/x-pem-file",
                 registry.ca_pem(),
             )),
+            ("/client.pem", "GET") => {
+                let name = param(&query, "name").unwrap_or_else(|| "client".into());
+                let (certificate, key) = registry.client_certificate(&name)?;
+                let both = certificate + &key;
+                Ok(typed(StatusCode::OK, "application/x-pem-file", both))
+            }
             ("/hosts", "GET") => Ok(json_answer(StatusCode::OK, &json!(registry.hosts()))),
             ("/faults", "GET") => Ok(self.rules()),
             ("/faults", "PUT") => {
@@ -207,8 +217,8 @@ impl Desk {
                 Ok(json_answer(StatusCode::OK, &json!({})))
             }
             (
-                "/" | "/healthz" | "/readyz" | "/metrics" | "/ca.pem" | "/hosts" | "/faults"
-                | "/journal" | "/images" | "/tls" | "/azure",
+                "/" | "/healthz" | "/readyz" | "/metrics" | "/ca.pem" | "/client.pem" | "/hosts"
+                | "/faults" | "/journal" | "/images" | "/tls" | "/azure",
                 _,
             ) => Err(Refused::Method),
             (path, method) => {
