@@ -292,54 +292,150 @@ async fn skopeo_syncs_inspects_and_deletes_over_tls() {
 }
 
 #[tokio::test]
-async fn oci_client_pushes_and_pulls() {
+async fn skopeo_syncs_with_credentials() {
+    if !available("skopeo") {
+        return;
+    }
+    let home = TempDir::new().unwrap();
+    let from = home.path().join("from");
+    write_layout(&from, "team/web:v1 linux/amd64,linux/arm64 1x16KiB").await;
+    for (kind, tls) in [
+        ("basic", true),
+        ("token", true),
+        ("basic", false),
+        ("token", false),
+    ] {
+        let folder = home.path().join(format!("{kind}-{tls}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (program, ca) = Program::guarded(&folder, kind, tls);
+        let secure = |side: &str| {
+            if tls {
+                format!("--{side}-cert-dir={}", folder.display())
+            } else {
+                format!("--{side}-tls-verify=false")
+            }
+        };
+        if tls {
+            std::fs::rename(&ca, folder.join("ca.crt")).unwrap();
+        }
+        let run = |arguments: &[&str]| skopeo(home.path(), arguments);
+        run(&[
+            "copy",
+            "--all",
+            &secure("dest"),
+            "--dest-creds=ci:s3cret",
+            &format!("oci:{}:v1", from.display()),
+            &format!("docker://{}/team/web:v1", program.address),
+        ])
+        .unwrap();
+        let sync = |password: &str| {
+            run(&[
+                "sync",
+                "--all",
+                "--src=docker",
+                "--dest=docker",
+                &secure("src"),
+                &secure("dest"),
+                &format!("--src-creds=ci:{password}"),
+                &format!("--dest-creds=ci:{password}"),
+                &format!("{}/team/web", program.address),
+                &format!("{}/copies", program.address),
+            ])
+        };
+        let refused = sync("wrong").unwrap_err();
+        assert!(refused.contains("unauthorized") || refused.contains("authentication"));
+        sync("s3cret").unwrap();
+        let raw = |name: &str| {
+            let secure = secure("x").replace("--x-", "--");
+            let image = format!("docker://{}/{name}:v1", program.address);
+            run(&["inspect", "--raw", &secure, "--creds=ci:s3cret", &image]).unwrap()
+        };
+        assert_eq!(raw("copies/web"), raw("team/web"), "{kind}, TLS: {tls}");
+    }
+}
+
+mod oci_client {
+    use fake_registry::{Accounts, AuthPolicy, FakeRegistry, HostSpec, Server, TokenService};
     use oci_distribution::client::{ClientConfig, ClientProtocol, Config, ImageLayer};
     use oci_distribution::secrets::RegistryAuth;
     use oci_distribution::{Client, Reference};
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let server = FakeRegistry::builder()
-        .image(HOST, "team/web:v1 linux/amd64,linux/arm64 2x64KiB")
-        .start()
-        .await
-        .unwrap();
-    let config = ClientConfig {
-        protocol: ClientProtocol::Http,
-        ..ClientConfig::default()
-    };
-    let client = Client::new(config);
-    let reference: Reference = format!("{}/team/mine:v1", server.address())
-        .parse()
-        .unwrap();
-    let media_type = "application/vnd.oci.image.layer.v1.tar+gzip".to_owned();
-    let layer = ImageLayer::new(b"layer".to_vec(), media_type.clone(), None);
-    let image_config = Config::new(
-        b"{}".to_vec(),
-        "application/vnd.oci.image.config.v1+json".into(),
-        None,
-    );
-    let auth = RegistryAuth::Anonymous;
-    client
-        .push(&reference, &[layer], image_config, &auth, None)
-        .await
-        .unwrap();
-    let pulled = client
-        .pull(&reference, &auth, vec![&media_type])
-        .await
-        .unwrap();
-    assert_eq!(pulled.layers[0].data.as_ref(), b"layer");
-    // An image of a description, chosen by platform from its index.
-    let described: Reference = format!("{}/team/web:v1", server.address()).parse().unwrap();
-    let pulled = client
-        .pull(&described, &auth, vec![&media_type])
-        .await
-        .unwrap();
-    assert_eq!(pulled.layers.len(), 2);
-    assert_eq!(pulled.layers[0].data.len(), 64 << 10);
-    let lines = server.registry().journal().lines();
-    assert!(
-        lines.contains(&"PUT /v2/team/mine/manifests/v1 -> 201".to_owned()),
-        "{lines:?}"
-    );
+
+    use super::common::HOST;
+
+    const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+
+    fn client() -> Client {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Client::new(ClientConfig {
+            protocol: ClientProtocol::Http,
+            ..ClientConfig::default()
+        })
+    }
+
+    fn reference(server: &Server, name: &str) -> Reference {
+        format!("{}/{name}", server.address()).parse().unwrap()
+    }
+
+    async fn push(client: &Client, to: &Reference, auth: &RegistryAuth) -> Result<(), String> {
+        let layer = ImageLayer::new(b"layer".to_vec(), LAYER.to_owned(), None);
+        let kind = "application/vnd.oci.image.config.v1+json";
+        let config = Config::new(b"{}".to_vec(), kind.into(), None);
+        let pushed = client.push(to, &[layer], config, auth, None).await;
+        pushed.map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn pushes_and_pulls() {
+        let server = FakeRegistry::builder()
+            .image(HOST, "team/web:v1 linux/amd64,linux/arm64 2x64KiB")
+            .start()
+            .await
+            .unwrap();
+        let (client, auth) = (client(), RegistryAuth::Anonymous);
+        let mine = reference(&server, "team/mine:v1");
+        push(&client, &mine, &auth).await.unwrap();
+        let pulled = client.pull(&mine, &auth, vec![LAYER]).await.unwrap();
+        assert_eq!(pulled.layers[0].data.as_ref(), b"layer");
+        // An image of a description, chosen by platform from its index.
+        let described = reference(&server, "team/web:v1");
+        let pulled = client.pull(&described, &auth, vec![LAYER]).await.unwrap();
+        assert_eq!(pulled.layers.len(), 2);
+        assert_eq!(pulled.layers[0].data.len(), 64 << 10);
+        let lines = server.registry().journal().lines();
+        assert!(
+            lines.contains(&"PUT /v2/team/mine/manifests/v1 -> 201".to_owned()),
+            "{lines:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn pushes_and_pulls_with_credentials() {
+        let accounts = || Accounts::new().user("ci", "s3cret", &["*"]);
+        for policy in [
+            AuthPolicy::Basic(accounts()),
+            AuthPolicy::Token(TokenService::new(accounts())),
+        ] {
+            let server = FakeRegistry::builder()
+                .host(HostSpec::new(HOST).auth(policy))
+                .any_host(HOST)
+                .start()
+                .await
+                .unwrap();
+            let mine = reference(&server, "team/mine:v1");
+            let login = |password: &str| RegistryAuth::Basic("ci".into(), password.into());
+            // A client each: they keep tokens.
+            for auth in [RegistryAuth::Anonymous, login("wrong")] {
+                let client = client();
+                assert!(push(&client, &mine, &auth).await.is_err());
+                assert!(client.pull(&mine, &auth, vec![LAYER]).await.is_err());
+            }
+            assert_eq!(server.registry().tags(HOST, "team/mine"), [""; 0]);
+            let auth = login("s3cret");
+            push(&client(), &mine, &auth).await.unwrap();
+            let pulled = client().pull(&mine, &auth, vec![LAYER]).await.unwrap();
+            assert_eq!(pulled.layers[0].data.as_ref(), b"layer");
+        }
+    }
 }
 
 #[test]
