@@ -19,7 +19,6 @@ use crate::azure::quota::Bucket;
 use crate::azure::state::Acr;
 use crate::azure::{self, Azure};
 use crate::clock::Clock;
-use crate::control::Metrics;
 use crate::expect::Expectations;
 use crate::fault::Faults;
 use crate::fault::apply::throttled;
@@ -46,7 +45,6 @@ pub(crate) struct Core {
     pub(crate) keys: Keys,
     pub(crate) tls: Tls,
     pub(crate) dates: Dates,
-    pub(crate) metrics: Metrics,
     pub(crate) places: BTreeMap<String, Place>,
     pub(crate) fallback: Option<Place>,
     pub(crate) azure: Option<Azure>,
@@ -83,6 +81,8 @@ pub(crate) struct Call<'a> {
     pub(crate) path: &'a str,
     pub(crate) query: &'a str,
     pub(crate) target: Target<'a>,
+    /// What the client has already, by its tag.
+    pub(crate) if_none_match: Option<&'a HeaderValue>,
     /// When it came, since the start.
     pub(crate) elapsed: Duration,
 }
@@ -299,6 +299,7 @@ impl Core {
             target: call.target,
             method: call.method,
             headers: call.headers,
+            if_none_match: call.if_none_match,
             query: call.query,
             scheme: call.connection.scheme(),
         }
@@ -572,9 +573,8 @@ pub(crate) struct Dates {
 }
 
 impl Dates {
-    /// The date at a time since the clock's start.
-    pub(crate) fn at(&self, clock: Clock, elapsed: Duration) -> HeaderValue {
-        let second = clock.second(elapsed);
+    /// The date of a second at a time since the clock's start.
+    pub(crate) fn at(&self, clock: Clock, second: i64, elapsed: Duration) -> HeaderValue {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((at, value)) = latest.as_ref()
             && *at == second

@@ -1,7 +1,7 @@
 //! What clients did: one entry a request, in the order of arrival.
 //!
-//! An entry is written when the request arrives and completed when the answer's head is known,
-//! so a request that hangs stands there without a status. Credentials are never kept: of an
+//! An entry is written when the request arrives and completed when the answer's head is known, so a
+//! request that hangs stands there without a status; where nothing is waited for, both are one. Credentials are never kept: of an
 //! `Authorization` header only the kind, of a query only values that are known to be harmless.
 
 mod kept;
@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use http::{HeaderValue, Method};
 
+use crate::control::Counters;
 use crate::pattern::glob;
+use crate::protocol::Route;
 use kept::Kept;
 pub(crate) use kept::{Heard, Noted};
 
@@ -36,6 +38,15 @@ struct Inner {
     next: u64,
     limit: usize,
     weight: u64,
+    counters: Counters,
+}
+
+/// A request under way; counts as ended without an answer unless it is told otherwise.
+pub(crate) struct UnderWay<'a> {
+    journal: &'a Journal,
+    number: u64,
+    route: Route,
+    answered: bool,
 }
 
 impl Inner {
@@ -52,6 +63,24 @@ impl Inner {
         let first = self.first() + skip as u64;
         let numbered = self.kept.range(skip..).enumerate();
         numbered.map(move |(position, kept)| kept.entry(first + position as u64))
+    }
+
+    /// Adds an entry; gives its number.
+    fn push(&mut self, kept: Kept) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        if self.limit == 0 {
+            return number;
+        }
+        if self.kept.len() >= self.limit {
+            self.forget_first();
+        }
+        self.weight += u64::from(kept.weight);
+        self.kept.push_back(kept);
+        while self.weight > MAX_WEIGHT {
+            self.forget_first();
+        }
+        number
     }
 
     fn forget_first(&mut self) {
@@ -137,6 +166,7 @@ impl Journal {
             next: 0,
             limit,
             weight: 0,
+            counters: Counters::default(),
         };
         Self {
             inner: Arc::new(Mutex::new(inner)),
@@ -196,43 +226,78 @@ impl Journal {
         self.with(|inner| inner.next)
     }
 
-    /// Writes an entry down, which makes `weight` bytes more; gives its number.
-    pub(crate) fn record(&self, noted: Arc<Noted>, weight: u32, at: Duration) -> u64 {
-        let kept = Kept::new(noted, weight, at);
-        self.with(|inner| {
-            let number = inner.next;
-            inner.next += 1;
-            if inner.limit == 0 {
-                return number;
-            }
-            if inner.kept.len() >= inner.limit {
-                inner.forget_first();
-            }
-            inner.weight += u64::from(kept.weight);
-            inner.kept.push_back(kept);
-            while inner.weight > MAX_WEIGHT {
-                inner.forget_first();
-            }
-            number
-        })
+    /// Requests by operation and outcome, and how many entries are kept.
+    pub(crate) fn counters(&self) -> (Counters, usize) {
+        self.with(|inner| (inner.counters.clone(), inner.kept.len()))
     }
 
-    /// What became of a request.
-    pub(crate) fn complete(&self, number: u64, status: u16, bytes: u64) {
+    /// Writes down a request that is still to be answered; it makes `weight` bytes more.
+    pub(crate) fn begin(
+        &self,
+        noted: Arc<Noted>,
+        weight: u32,
+        at: Duration,
+        route: Route,
+    ) -> UnderWay<'_> {
+        let number = self.with(|inner| {
+            inner.counters.arrive();
+            inner.push(Kept::new(noted, weight, at))
+        });
+        UnderWay {
+            journal: self,
+            number,
+            route,
+            answered: false,
+        }
+    }
+
+    /// Writes down a request together with its answer.
+    pub(crate) fn whole(
+        &self,
+        noted: Arc<Noted>,
+        weight: u32,
+        at: Duration,
+        route: Route,
+        answer: (u16, u64),
+    ) {
+        let mut kept = Kept::new(noted, weight, at);
+        (kept.status, kept.bytes) = answer;
         self.with(|inner| {
-            if let Some(kept) = inner.find(number) {
+            inner.counters.arrive();
+            inner.counters.end(route, Some(answer));
+            inner.push(kept);
+        });
+    }
+}
+
+impl UnderWay<'_> {
+    /// What became of it.
+    pub(crate) fn answered(mut self, status: u16, bytes: u64) {
+        self.answered = true;
+        self.journal.with(|inner| {
+            inner.counters.end(self.route, Some((status, bytes)));
+            if let Some(kept) = inner.find(self.number) {
                 (kept.status, kept.bytes) = (status, bytes);
             }
         });
     }
 
-    /// The fault rule that fired on a request.
-    pub(crate) fn blame(&self, number: u64, fault: Arc<str>) {
-        self.with(|inner| {
-            if let Some(kept) = inner.find(number) {
+    /// The fault rule that fired on it.
+    pub(crate) fn blame(&self, fault: Arc<str>) {
+        self.journal.with(|inner| {
+            if let Some(kept) = inner.find(self.number) {
                 kept.fault = Some(fault);
             }
         });
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            let end = |inner: &mut Inner| inner.counters.end(self.route, None);
+            self.journal.with(end);
+        }
     }
 }
 

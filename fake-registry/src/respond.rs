@@ -1,7 +1,7 @@
 //! The way of a request: who answers for the host, what it is about, what comes out.
 //!
-//! Journal first, so that a request that never gets an answer stands there too; then fault rules,
-//! then the place that answers. What only reads is answered where it stands; what waits for a body,
+//! Fault rules first, then the place that answers. What is not answered at once is written down before, so
+//! that a request that never gets an answer stands in the journal too. What only reads is answered where it stands; what waits for a body,
 //! a disk or a fault goes on as a future of its own, so that a manifest does not pay for uploads.
 
 use std::borrow::Cow;
@@ -11,14 +11,13 @@ use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{HeaderMap, Method, Request, header};
+use http::{HeaderMap, HeaderValue, Method, Request, header};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 
-use crate::control::UnderWay;
 use crate::core::{Call, Core, Place};
 use crate::fault::{End, Firing};
-use crate::journal::{Heard, Noted};
+use crate::journal::{Heard, Noted, UnderWay};
 use crate::message::{Cut, Reply};
 use crate::protocol::{Route, Target};
 use crate::serve::Connection;
@@ -41,12 +40,6 @@ impl Future for Answering<'_> {
     }
 }
 
-/// A request that stands in the journal.
-struct Begun<'a> {
-    number: u64,
-    under_way: UnderWay<'a>,
-}
-
 /// A path as it is meant.
 fn decoded(path: &str) -> Cow<'_, str> {
     if path.as_bytes().contains(&b'%') {
@@ -64,29 +57,28 @@ impl Core {
         request: Request<Incoming>,
     ) -> Answering<'a> {
         let elapsed = self.clock.elapsed();
-        let (begun, firing) = {
+        let (under_way, firing) = {
             let heard = Heard::new(request.method(), request.uri(), request.headers());
-            let (noted, weight) = connection.note(&heard);
+            let (noted, weight, date) = connection.note(self, &heard, elapsed);
             let path = decoded(heard.path);
             let headers = request.headers();
             let (call, place) = self.call(connection, &heard, &noted, &path, headers, elapsed);
-            let begun = Begun {
-                number: self.journal.record(noted.clone(), weight, elapsed),
-                under_way: self.metrics.arrive(call.target.route),
-            };
+            let route = call.target.route;
             self.expectations.see(&call, elapsed);
             let firing = self.faults.decide(&call, elapsed);
             if firing.is_none()
                 && call.only_reads()
                 && let Some(mut reply) = self.answer_now(place, &call)
             {
-                self.finish(&call, begun, &mut reply, elapsed);
+                let answer = finish(&call, &mut reply, date);
+                self.journal.whole(noted, weight, elapsed, route, answer);
                 return Answering::Now(Some(reply));
             }
-            (begun, firing)
+            let under_way = self.journal.begin(noted, weight, elapsed, route);
+            (under_way, firing)
         };
         Answering::Later(Box::pin(
-            self.respond_later(connection, request, begun, firing),
+            self.respond_later(connection, request, under_way, firing),
         ))
     }
 
@@ -94,23 +86,28 @@ impl Core {
         &self,
         connection: &Connection,
         request: Request<Incoming>,
-        begun: Begun<'_>,
+        under_way: UnderWay<'_>,
         firing: Option<Firing>,
     ) -> Result<Reply, Cut> {
         let (head, body) = request.into_parts();
         let heard = Heard::new(&head.method, &head.uri, &head.headers);
-        let (noted, _) = connection.note(&heard);
-        let path = decoded(heard.path);
         let elapsed = self.clock.elapsed();
+        let (noted, ..) = connection.note(self, &heard, elapsed);
+        let path = decoded(heard.path);
         let (call, place) = self.call(connection, &heard, &noted, &path, &head.headers, elapsed);
         let mut reply = match firing {
             None => self.answer(place, &call, body).await,
             Some(firing) => {
-                self.journal.blame(begun.number, firing.rule.name.clone());
+                under_way.blame(firing.rule.name.clone());
                 self.misbehave(&firing, place, &call, body).await?
             }
         };
-        self.finish(&call, begun, &mut reply, self.clock.elapsed());
+        let elapsed = self.clock.elapsed();
+        let date = self
+            .dates
+            .at(self.clock, self.clock.second(elapsed), elapsed);
+        let (status, sent) = finish(&call, &mut reply, date);
+        under_way.answered(status, sent);
         Ok(reply)
     }
 
@@ -138,33 +135,10 @@ impl Core {
             path,
             query: heard.query,
             target,
+            if_none_match: heard.if_none_match,
             elapsed,
         };
         (call, place)
-    }
-
-    /// The last touches, and what became of it goes into the books.
-    fn finish(&self, call: &Call<'_>, begun: Begun<'_>, reply: &mut Reply, elapsed: Duration) {
-        let date = self.dates.at(self.clock, elapsed);
-        reply.headers_mut().insert(header::DATE, date);
-        let (status, bytes) = (reply.status().as_u16(), reply.body().len());
-        let sent = if *call.method == Method::HEAD {
-            0
-        } else {
-            bytes
-        };
-        self.journal.complete(begun.number, status, sent);
-        begun.under_way.answered(status, sent);
-        tracing::info!(
-            target: "fake_registry::request",
-            client = %call.connection.client,
-            host = call.host,
-            method = %call.method,
-            path = call.raw_path,
-            status,
-            bytes = sent,
-            "request"
-        );
     }
 
     /// What comes of a request that a fault rule has fired on.
@@ -205,14 +179,51 @@ impl Core {
     }
 }
 
+/// The last touches; gives the status and how many bytes of a body are sent.
+fn finish(call: &Call<'_>, reply: &mut Reply, date: HeaderValue) -> (u16, u64) {
+    reply.headers_mut().insert(header::DATE, date);
+    let status = reply.status().as_u16();
+    let sent = if *call.method == Method::HEAD {
+        0
+    } else {
+        reply.body().len()
+    };
+    tracing::info!(
+        target: "fake_registry::request",
+        client = %call.connection.client,
+        host = call.host,
+        method = %call.method,
+        path = call.raw_path,
+        status,
+        bytes = sent,
+        "request"
+    );
+    (status, sent)
+}
+
 impl Connection {
-    /// What the journal keeps of a request, and how much of that is new.
-    fn note(&self, heard: &Heard<'_>) -> (Arc<Noted>, u32) {
-        let mut last = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        let (noted, weight) = Noted::of(heard, &self.client, self.peer, last.as_ref());
+    /// What the journal keeps of a request, how much of that is new, and the date.
+    fn note(
+        &self,
+        core: &Core,
+        heard: &Heard<'_>,
+        elapsed: Duration,
+    ) -> (Arc<Noted>, u32, HeaderValue) {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let (noted, weight) = Noted::of(heard, &self.client, self.peer, latest.noted.as_ref());
         if weight > 0 {
-            *last = Some(noted.clone());
+            latest.noted = Some(noted.clone());
         }
-        (noted, weight)
+        let second = core.clock.second(elapsed);
+        if let Some((at, date)) = &latest.date
+            && *at == second
+        {
+            return (noted, weight, date.clone());
+        }
+        let date = core.dates.at(core.clock, second, elapsed);
+        // A copy, so that its owners are counted here alone.
+        let date = HeaderValue::from_bytes(date.as_bytes()).unwrap_or(date);
+        latest.date = Some((second, date.clone()));
+        (noted, weight, date)
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use http::HeaderValue;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -58,8 +59,17 @@ pub(crate) struct Connection {
     scheme: Scheme,
     reset: Option<ResetHook>,
     pub(crate) flushed: Arc<Flushed>,
-    /// The latest request, as the journal has it.
-    pub(crate) noted: Mutex<Option<Arc<Noted>>>,
+    pub(crate) latest: Mutex<Latest>,
+}
+
+/// What a connection shares with its latest request, and with no other connection: threads that count
+/// the owners of one thing wait for each other.
+#[derive(Default)]
+pub(crate) struct Latest {
+    /// As the journal has it.
+    pub(crate) noted: Option<Arc<Noted>>,
+    /// The date of a second.
+    pub(crate) date: Option<(i64, HeaderValue)>,
 }
 
 impl Connection {
@@ -120,7 +130,7 @@ impl FakeRegistry {
             scheme: conn.scheme,
             reset,
             flushed: Arc::default(),
-            noted: Mutex::default(),
+            latest: Mutex::default(),
         };
         match conn.scheme {
             Scheme::Http => self.speak(io, connection, stop).await,

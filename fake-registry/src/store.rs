@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, ETAG};
+use http::header::{CONTENT_TYPE, DATE, ETAG};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
@@ -61,6 +61,12 @@ pub(crate) struct Manifest {
     pub(crate) subject: Option<Digest>,
     /// As a referrer of its subject: type, artifact type, annotations.
     referrer: Option<Value>,
+}
+
+/// Where the bytes of a manifest are.
+pub(crate) enum Kept {
+    Memory(Bytes),
+    Directory(Digest),
 }
 
 /// A manifest and the tags that point to it.
@@ -135,12 +141,14 @@ impl Store {
         self.inner.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A manifest by tag or digest.
-    pub(crate) fn manifest(
+    /// Looks at a manifest by tag or digest, without owning it: threads that count the owners of one
+    /// thing wait for each other.
+    pub(crate) fn look_at<T>(
         &self,
         repository: &str,
         reference: &str,
-    ) -> Result<Arc<Manifest>, Missing> {
+        work: impl FnOnce(&Arc<Manifest>) -> T,
+    ) -> Result<T, Missing> {
         let inner = self.read();
         let repository = inner
             .repositories
@@ -152,7 +160,16 @@ impl Store {
             let digest = repository.tags.get(reference);
             digest.and_then(|digest| repository.manifests.get(digest))
         };
-        found.cloned().ok_or(Missing::Content)
+        found.map(work).ok_or(Missing::Content)
+    }
+
+    /// A manifest by tag or digest.
+    pub(crate) fn manifest(
+        &self,
+        repository: &str,
+        reference: &str,
+    ) -> Result<Arc<Manifest>, Missing> {
+        self.look_at(repository, reference, Arc::clone)
     }
 
     pub(crate) fn manifest_content(
@@ -160,12 +177,16 @@ impl Store {
         repository: &str,
         manifest: &Manifest,
     ) -> Result<Content, Failure> {
-        match (&manifest.bytes, &self.directory) {
-            (Some(bytes), _) => Ok(Content::Memory(bytes.clone())),
-            (None, Some(directory)) => directory
-                .content(repository, manifest.digest.as_str())
+        self.kept_content(repository, manifest.kept())
+    }
+
+    pub(crate) fn kept_content(&self, repository: &str, kept: Kept) -> Result<Content, Failure> {
+        match (kept, &self.directory) {
+            (Kept::Memory(bytes), _) => Ok(Content::Memory(bytes)),
+            (Kept::Directory(digest), Some(directory)) => directory
+                .content(repository, digest.as_str())
                 .map_err(unopened),
-            (None, None) => Err(Missing::Content.into()),
+            (Kept::Directory(_), None) => Err(Missing::Content.into()),
         }
     }
 
@@ -495,12 +516,11 @@ impl Manifest {
             )
         });
         // All that an answer has, the date as a place to be filled, and some room: a map that grows
-        // is made anew.
+        // is made anew. The length is that of the body, which hyper knows.
         let mut headers = HeaderMap::with_capacity(12);
         headers.insert(DATE, HeaderValue::from_static(""));
         headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
-        headers.insert(CONTENT_TYPE, media_type);
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+        headers.insert(CONTENT_TYPE, uncounted(media_type));
         if let Ok(value) = HeaderValue::from_str(digest.as_str()) {
             headers.insert(DOCKER_CONTENT_DIGEST, value);
         }
@@ -515,6 +535,27 @@ impl Manifest {
             subject,
             referrer,
         }
+    }
+
+    pub(crate) fn kept(&self) -> Kept {
+        match &self.bytes {
+            Some(bytes) => Kept::Memory(bytes.clone()),
+            None => Kept::Directory(self.digest.clone()),
+        }
+    }
+}
+
+/// The types that nearly all manifests have, as values whose owners nobody counts.
+fn uncounted(media_type: HeaderValue) -> HeaderValue {
+    let known = [
+        media::OCI_MANIFEST,
+        media::OCI_INDEX,
+        media::DOCKER_MANIFEST,
+        media::DOCKER_LIST,
+    ];
+    match known.into_iter().find(|known| media_type == *known) {
+        Some(known) => HeaderValue::from_static(known),
+        None => media_type,
     }
 }
 

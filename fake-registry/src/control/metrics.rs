@@ -1,7 +1,6 @@
 //! Counters of a run, and the text in which Prometheus reads them.
 
 use std::fmt::Write;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::protocol::Route;
 use crate::registry::FakeRegistry;
@@ -27,60 +26,41 @@ const ENDS: [&str; 6] = ["none", "2xx", "3xx", "4xx", "5xx", "other"];
 /// Rules that get a line of their own.
 const MAX_RULES: usize = 1000;
 
-/// Requests by operation and outcome.
-#[derive(Default)]
-pub(crate) struct Metrics {
-    arrived: AtomicU64,
-    ended: [[AtomicU64; 6]; 14],
-    bytes: AtomicU64,
-}
-
-/// A request under way; counts as ended without an answer unless it is told otherwise.
-pub(crate) struct UnderWay<'a> {
-    metrics: &'a Metrics,
-    route: Route,
-    end: usize,
+/// Requests by operation and outcome. The journal has them, whose lock every request takes anyway: counters
+/// of their own that all threads share would cost each request more than they are worth.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counters {
+    arrived: u64,
+    ended: [[u64; 6]; 14],
     bytes: u64,
 }
 
-impl Metrics {
-    pub(crate) fn arrive(&self, route: Route) -> UnderWay<'_> {
-        self.arrived.fetch_add(1, Ordering::Relaxed);
-        UnderWay {
-            metrics: self,
-            route,
-            end: 0,
-            bytes: 0,
-        }
+impl Counters {
+    pub(crate) fn arrive(&mut self) {
+        self.arrived += 1;
     }
-}
 
-impl UnderWay<'_> {
-    pub(crate) fn answered(mut self, status: u16, bytes: u64) {
-        self.end = match status / 100 {
-            class @ 2..=5 => usize::from(class) - 1,
-            _ => 5,
+    /// A request ended, with a status and so many bytes of a body, or without an answer.
+    pub(crate) fn end(&mut self, route: Route, answer: Option<(u16, u64)>) {
+        let (end, bytes) = match answer {
+            None => (0, 0),
+            Some((status, bytes)) => match status / 100 {
+                class @ 2..=5 => (usize::from(class) - 1, bytes),
+                _ => (5, bytes),
+            },
         };
-        self.bytes = bytes;
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        let row = self.metrics.ended.get(self.route as usize);
-        if let Some(count) = row.and_then(|row| row.get(self.end)) {
-            count.fetch_add(1, Ordering::Relaxed);
+        let row = self.ended.get_mut(route as usize);
+        if let Some(count) = row.and_then(|row| row.get_mut(end)) {
+            *count += 1;
         }
-        if self.bytes > 0 {
-            self.metrics.bytes.fetch_add(self.bytes, Ordering::Relaxed);
-        }
+        self.bytes += bytes;
     }
 }
 
 /// The page of metrics, Prometheus text format 0.0.4.
 pub(super) fn page(registry: &FakeRegistry) -> String {
     let core = registry.core();
-    let metrics = &core.metrics;
+    let (counters, entries) = core.journal.counters();
     let mut text = String::new();
     let head = |text: &mut String, name: &str, kind: &str, help: &str| {
         let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
@@ -108,10 +88,9 @@ pub(super) fn page(registry: &FakeRegistry) -> String {
         "Requests that ended, by operation and class of the status.",
     );
     let mut ended = 0;
-    for (route, row) in ROUTES.iter().zip(&metrics.ended) {
+    for (route, row) in ROUTES.iter().zip(counters.ended) {
         let name = serde_json::to_value(route).unwrap_or_default();
         for (end, count) in ENDS.iter().zip(row) {
-            let count = count.load(Ordering::Relaxed);
             ended += count;
             if count > 0 {
                 let _ = writeln!(
@@ -127,11 +106,10 @@ pub(super) fn page(registry: &FakeRegistry) -> String {
         "gauge",
         "Requests without an answer yet.",
     );
-    let arrived = metrics.arrived.load(Ordering::Relaxed);
     let _ = writeln!(
         text,
         "fake_registry_requests_in_flight {}",
-        arrived.saturating_sub(ended)
+        counters.arrived.saturating_sub(ended)
     );
     head(
         &mut text,
@@ -139,19 +117,18 @@ pub(super) fn page(registry: &FakeRegistry) -> String {
         "counter",
         "Bytes of bodies that answers announced.",
     );
-    let bytes = metrics.bytes.load(Ordering::Relaxed);
-    let _ = writeln!(text, "fake_registry_response_bytes_total {bytes}");
+    let _ = writeln!(
+        text,
+        "fake_registry_response_bytes_total {}",
+        counters.bytes
+    );
     head(
         &mut text,
         "fake_registry_journal_entries",
         "gauge",
         "Entries that the journal keeps.",
     );
-    let _ = writeln!(
-        text,
-        "fake_registry_journal_entries {}",
-        core.journal.count(|_| true)
-    );
+    let _ = writeln!(text, "fake_registry_journal_entries {entries}");
     let rules = registry.faults().report();
     head(
         &mut text,

@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 
-pub(crate) use metrics::{Metrics, UnderWay};
+pub(crate) use metrics::Counters;
 
 use crate::listen::StartError;
 use crate::registry::FakeRegistry;

@@ -29,6 +29,8 @@ pub(crate) struct Heard<'a> {
     accept: Option<&'a HeaderValue>,
     accepts: usize,
     authorization: Option<&'a HeaderValue>,
+    /// Not kept, but found on the way.
+    pub(crate) if_none_match: Option<&'a HeaderValue>,
 }
 
 impl<'a> Heard<'a> {
@@ -45,6 +47,7 @@ impl<'a> Heard<'a> {
             accept: None,
             accepts: 0,
             authorization: None,
+            if_none_match: None,
         };
         let mut host = None;
         for (name, value) in headers {
@@ -59,6 +62,8 @@ impl<'a> Heard<'a> {
                 &mut heard.range
             } else if *name == header::AUTHORIZATION {
                 &mut heard.authorization
+            } else if *name == header::IF_NONE_MATCH {
+                &mut heard.if_none_match
             } else {
                 continue;
             };

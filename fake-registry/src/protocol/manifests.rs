@@ -20,28 +20,27 @@ use crate::store::{Manifest, Missing};
 const MAX_TAGS: usize = 32;
 
 pub(super) fn get(ask: &Ask<'_>) -> Outcome {
-    let found = ask
-        .registry
-        .store
-        .manifest(ask.target.repository, ask.target.reference);
-    let manifest = found.map_err(|missing| unknown(ask, missing))?;
-    let unchanged = text_of(ask.headers, header::IF_NONE_MATCH)
-        .is_some_and(|tags| tags.trim().trim_matches('"') == manifest.digest.as_str());
+    let (store, repository) = (&ask.registry.store, ask.target.repository);
+    let tags = ask.if_none_match.and_then(|value| value.to_str().ok());
+    let found = store.look_at(repository, ask.target.reference, |manifest| {
+        let has = |tags: &str| tags.trim().trim_matches('"') == manifest.digest.as_str();
+        if tags.is_some_and(has) {
+            (manifest.headers.clone(), None)
+        } else {
+            (manifest.headers.clone(), Some(manifest.kept()))
+        }
+    });
+    let (headers, kept) = found.map_err(|missing| unknown(ask, missing))?;
     let mut reply = empty_reply(StatusCode::OK);
-    reply.headers_mut().clone_from(&manifest.headers);
-    if unchanged {
+    *reply.headers_mut() = headers;
+    let Some(kept) = kept else {
         *reply.status_mut() = StatusCode::NOT_MODIFIED;
-        reply.headers_mut().remove(header::CONTENT_LENGTH);
-    } else {
-        let content = ask
-            .registry
-            .store
-            .manifest_content(ask.target.repository, &manifest);
-        let content =
-            content.map_err(|failure| refusal(failure, |missing| unknown(ask, missing)))?;
-        let length = content.len();
-        *reply.body_mut() = content.part(0, length);
-    }
+        return Ok(reply);
+    };
+    let content = store.kept_content(repository, kept);
+    let content = content.map_err(|failure| refusal(failure, |missing| unknown(ask, missing)))?;
+    let length = content.len();
+    *reply.body_mut() = content.part(0, length);
     Ok(reply)
 }
 

@@ -11,7 +11,7 @@ pub(crate) mod range;
 pub(crate) mod route;
 mod uploads;
 
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use hyper::body::Incoming;
 use serde_json::json;
 
@@ -40,6 +40,7 @@ pub(crate) struct Ask<'a> {
     pub(crate) target: Target<'a>,
     pub(crate) method: &'a Method,
     pub(crate) headers: &'a HeaderMap,
+    pub(crate) if_none_match: Option<&'a HeaderValue>,
     pub(crate) query: &'a str,
     /// `http` or `https`, for absolute addresses.
     pub(crate) scheme: &'static str,
