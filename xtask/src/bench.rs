@@ -34,11 +34,17 @@ pub(crate) enum Arguments {
 
 /// Builds, runs, and ends as the comparison ends.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    let (name, packages, rest) = match arguments {
-        Arguments::Registry { rest } => ("registry-bench", &["fake-registry"][..], rest),
-        Arguments::Probe { rest } => ("probe-bench", &["fake-registry", "pullcheck"][..], rest),
+    let (name, packages, features, rest) = match arguments {
+        // The same allocator for both, or the bare server would be no limit.
+        Arguments::Registry { rest } => (
+            "registry-bench",
+            &["fake-registry"][..],
+            "fake-registry/mimalloc,pull-benches/mimalloc",
+            rest,
+        ),
+        Arguments::Probe { rest } => ("probe-bench", &["fake-registry", "pullcheck"][..], "", rest),
     };
-    let outcome = build(name, packages).and_then(|program| {
+    let outcome = build(name, packages, features).and_then(|program| {
         let mut command = Command::new(program);
         command.args(rest);
         hand_over(command)
@@ -50,12 +56,13 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 /// Builds the comparison and, beside it, our programs; gives the comparison.
-fn build(name: &str, packages: &[&str]) -> Result<PathBuf, String> {
+fn build(name: &str, packages: &[&str], features: &str) -> Result<PathBuf, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .args(["build", "--release", "--bins"])
         .args(["--package", "pull-benches"])
         .args(packages.iter().flat_map(|package| ["--package", package]))
+        .args(["--features", features])
         .arg("--message-format=json-render-diagnostics")
         .stderr(Stdio::inherit())
         .output()

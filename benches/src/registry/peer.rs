@@ -55,6 +55,10 @@ impl Peer {
 
     pub(crate) fn configuration(self) -> &'static str {
         match self {
+            // `cargo xtask bench` builds both with the feature, or neither.
+            Self::FakeRegistry if cfg!(feature = "mimalloc") => {
+                "memory store, journal on, no fault rules, no authentication; allocator mimalloc"
+            }
             Self::FakeRegistry => "memory store, journal on, no fault rules, no authentication",
             Self::FakeRegistryDirectory => "as fake-registry, content in a directory, synced",
             Self::DockerRegistry => {
@@ -65,6 +69,9 @@ impl Peer {
             }
             Self::NginxCached => "as nginx, with open_file_cache of 1000 entries for 60 s",
             Self::Crane => "memory store, its log discarded",
+            Self::Bare if cfg!(feature = "mimalloc") => {
+                "one constant body, one thread; allocator mimalloc"
+            }
             Self::Bare => "one constant body, one thread",
         }
     }
@@ -97,7 +104,7 @@ impl Peer {
             Self::DockerRegistry => "apt-get install docker-registry",
             Self::Nginx | Self::NginxCached => "apt-get install nginx-light",
             Self::Crane => {
-                "go install github.com/google/go-containerregistry/cmd/crane@latest, and have it on PATH"
+                "`fake-registry/tests/witness/prepare crane` prints where it is; have its folder on PATH"
             }
         }
     }
@@ -130,6 +137,10 @@ impl Peer {
         let text = [output.stdout, output.stderr].concat();
         let text = String::from_utf8_lossy(&text);
         let line = text.lines().next().unwrap_or_default();
+        // Debian's crane says that it cannot tell.
+        if line.starts_with("could not") {
+            return "unknown".to_owned();
+        }
         let word = line.rsplit([' ', '/']).next().unwrap_or_default();
         word.to_owned()
     }
