@@ -19,6 +19,7 @@ mod place;
 pub(crate) mod play;
 mod progress;
 mod step;
+pub(crate) mod stock;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -32,6 +33,7 @@ use self::name::ClusterName;
 use self::place::Place;
 use self::progress::Progress;
 use self::step::Suite;
+use self::stock::{Nodes, StockImage};
 
 /// What to do about real clusters.
 #[derive(Debug, Clone, Subcommand)]
@@ -67,6 +69,9 @@ pub(crate) struct Up {
     /// Debian release of the nodes, as built by `build-node`
     #[arg(long, value_enum, default_value_t)]
     suite: Suite,
+    /// A node image of kind's own instead, such as kindest/node:v1.31.4; Docker pulls it
+    #[arg(long, value_name = "IMAGE", conflicts_with = "suite")]
+    image: Option<StockImage>,
 }
 
 /// Arguments of `kind down`.
@@ -113,12 +118,19 @@ async fn dispatch(command: &KindCommand) -> Result<Option<String>, KindError> {
                 .await
                 .map(Some)
         }
-        KindCommand::Up(Up { name, nodes, suite }) => {
+        KindCommand::Up(Up {
+            name,
+            nodes,
+            suite,
+            image,
+        }) => {
+            let of = image.clone().map_or(Nodes::Built(*suite), Nodes::Stock);
             let wanted = config::ClusterSpec {
                 name: name.clone(),
                 nodes: *nodes,
+                stock: of.are_stock(),
             };
-            let kubeconfig = cluster::up(&place, &wanted, *suite, &progress, &stop).await?;
+            let kubeconfig = cluster::up(&place, &wanted, &of, &progress, &stop).await?;
             Ok(Some(kubeconfig.display().to_string()))
         }
         KindCommand::Down(Down { name }) => {

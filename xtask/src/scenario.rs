@@ -75,7 +75,8 @@ pub(crate) struct Arguments {
     /// Plays each scenario with so many seeds, from --seed on
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     seeds: u64,
-    /// The Kubernetes that the nodes pretend to be, such as 1.32
+    /// The Kubernetes that the nodes pretend to be, such as 1.32; with --backend kind that of kind's own node image,
+    /// such as 1.31.4
     #[arg(long, value_name = "VERSION")]
     kubernetes: Option<String>,
     /// The runtime that the nodes pretend to have, such as containerd-1.7 or containerd-2.1-local
@@ -133,10 +134,12 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 fn try_run(arguments: &Arguments) -> io::Result<ExitCode> {
-    let versions = Versions::parse(
-        arguments.kubernetes.as_deref(),
-        arguments.runtime.as_deref(),
-    );
+    #[cfg(unix)]
+    let embedded = arguments.backend == Where::Embedded;
+    #[cfg(not(unix))]
+    let embedded = true;
+    let kubernetes = arguments.kubernetes.as_deref().filter(|_| embedded);
+    let versions = Versions::parse(kubernetes, arguments.runtime.as_deref());
     let versions = match versions {
         Ok(versions) => versions,
         Err(error) => {
@@ -145,14 +148,21 @@ fn try_run(arguments: &Arguments) -> io::Result<ExitCode> {
         }
     };
     #[cfg(unix)]
-    if arguments.backend == Where::Kind
-        && (arguments.kubernetes.is_some() || arguments.runtime.is_some())
-    {
-        eprintln!(
-            "error: --kubernetes and --runtime choose what the embedded backend models; a real cluster has its own \
-             (--suite)"
-        );
-        return Ok(ExitCode::from(USAGE));
+    let mut kind = arguments.kind.clone();
+    #[cfg(unix)]
+    if !embedded {
+        if arguments.runtime.is_some() {
+            eprintln!(
+                "error: --runtime chooses what the embedded backend models; a real cluster has its own (--suite, \
+                 --image)"
+            );
+            return Ok(ExitCode::from(USAGE));
+        }
+        let release = arguments.kubernetes.as_deref();
+        if let Some(Err(error)) = release.map(|release| kind.of_release(release)) {
+            eprintln!("error: {error}");
+            return Ok(ExitCode::from(USAGE));
+        }
     }
     let nothing = arguments.names.is_empty() && !arguments.all && !arguments.rerun_failed;
     if arguments.list || nothing {
@@ -175,7 +185,7 @@ fn try_run(arguments: &Arguments) -> io::Result<ExitCode> {
     let plays = match arguments.backend {
         Where::Embedded => playing::all(&jobs, versions)?,
         #[cfg(unix)]
-        Where::Kind => match crate::kind::play::play(&jobs, &arguments.kind) {
+        Where::Kind => match crate::kind::play::play(&jobs, &kind) {
             Ok(plays) => Some(plays),
             Err(error) => {
                 eprintln!("error: {}", error.page());

@@ -1,7 +1,8 @@
 //! Layers: a tar with one file, in a gzip of stored blocks.
 //!
-//! The file of the first layer is a program for Linux on x86-64 that waits for SIGTERM: the image of a
-//! description runs on a real node. The rest of every file is noise.
+//! The file of the first layer is a program for Linux on x86-64 that waits for SIGTERM, or ends at once: the
+//! image of a description runs on a real node. An image for other machines says so in its program, which
+//! then starts nowhere else. The rest of every file is noise.
 //!
 //! Stored blocks need no compressor, give the same bytes with every version of every library,
 //! and let a layer have exactly the size that was asked for (the rest is padding in the gzip
@@ -44,15 +45,58 @@ const WAITING: [u8; 176] = [
     0xf4, 0xf4, 0xf4, 0xf4, 0xf4, 0xf4, 0xf4, 0xf4, 0xf4, 0xf4, 0xf4, 0xf4,
 ];
 
+/// Where the instructions begin.
+const ENTRY: usize = 120;
+/// exit_group(0), and the same as in the program that waits after it.
+const ENDING: [u8; 9] = [0x31, 0xff, 0xb8, 231, 0, 0, 0, 0x0f, 0x05];
+
+/// The program of an image.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Program {
+    /// The machine it is for, as an ELF file numbers them.
+    machine: u8,
+    /// Whether it ends at once instead of waiting.
+    ends: bool,
+}
+
+impl Program {
+    pub(super) fn new(architecture: &str, ends: bool) -> Self {
+        let machine = match architecture {
+            "amd64" => 62,
+            "386" => 3,
+            "arm64" => 183,
+            "arm" => 40,
+            "ppc64le" => 21,
+            "s390x" => 22,
+            "riscv64" => 243,
+            // None that there is.
+            _ => 0,
+        };
+        Self { machine, ends }
+    }
+
+    fn bytes(self) -> [u8; 176] {
+        let mut bytes = WAITING;
+        if let Some(machine) = bytes.get_mut(18) {
+            *machine = self.machine;
+        }
+        if self.ends {
+            let code = bytes.iter_mut().skip(ENTRY);
+            code.zip(ENDING).for_each(|(old, new)| *old = new);
+        }
+        bytes
+    }
+}
+
 pub(super) struct Layer {
     pub(super) gzip: Bytes,
     pub(super) diff_id: Digest,
 }
 
 /// A layer whose blob is `size` bytes long (at least about 2 KiB), made from `purpose` alone.
-pub(super) fn layer(purpose: &str, position: usize, size: u64) -> Layer {
+pub(super) fn layer(purpose: &str, position: usize, size: u64, program: Program) -> Layer {
     let size = usize::try_from(size).unwrap_or(usize::MAX);
-    let tar = tar(purpose, position, content_size(size));
+    let tar = tar(purpose, position, content_size(size), program);
     let mut hasher = Hasher::new(Algorithm::Sha256);
     hasher.update(&tar);
     Layer {
@@ -74,11 +118,11 @@ fn gzip_size(content: usize) -> usize {
     GZIP_OVERHEAD + content + 5 * content.div_ceil(STORED_MAX).max(1)
 }
 
-fn tar(purpose: &str, position: usize, content: usize) -> Vec<u8> {
+fn tar(purpose: &str, position: usize, content: usize, program: Program) -> Vec<u8> {
     let mut tar = header(&format!("layer-{position}.bin"), content);
     tar.reserve(content + 2 * BLOCK);
     if position == 0 {
-        tar.extend_from_slice(&WAITING);
+        tar.extend_from_slice(&program.bytes());
     }
     let mut state = random::derive(0, purpose);
     while tar.len() < BLOCK + content {
@@ -193,6 +237,11 @@ const fn table() -> [u32; 256] {
 mod tests {
     use super::*;
 
+    const WAITS: Program = Program {
+        machine: 62,
+        ends: false,
+    };
+
     #[test]
     fn the_checksum_is_the_standard_one() {
         assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
@@ -202,11 +251,11 @@ mod tests {
     fn a_layer_has_the_size_that_was_asked_for() {
         // The few sizes that leave a gap of one to five bytes come out that much smaller.
         for size in [4096, 65_536, 100_000, 1 << 20, (1 << 20) + 7] {
-            let made = layer("x", 0, size).gzip.len() as u64;
+            let made = layer("x", 0, size, WAITS).gzip.len() as u64;
             assert!(size - made < 6, "{made} for {size}");
         }
-        assert_eq!(layer("x", 0, 1 << 20).gzip.len(), 1 << 20);
-        assert!(layer("x", 0, 0).gzip.len() < 2200);
+        assert_eq!(layer("x", 0, 1 << 20, WAITS).gzip.len(), 1 << 20);
+        assert!(layer("x", 0, 0, WAITS).gzip.len() < 2200);
     }
 
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
@@ -215,9 +264,21 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         use std::process::Command;
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("layer-0.bin");
-        std::fs::write(&path, &tar("x", 0, 4096)[BLOCK..BLOCK + 4096]).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let write = |name: &str, program: Program| {
+            let path = folder.path().join(name);
+            let tar = tar("x", 0, 4096, program);
+            std::fs::write(&path, &tar[BLOCK..BLOCK + 4096]).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            path
+        };
+        let ends = write("ends", Program::new("amd64", true));
+        assert!(Command::new(&ends).status().unwrap().success());
+        let other = write("other", Program::new("arm64", false));
+        assert!(
+            Command::new(&other).spawn().is_err(),
+            "it is for another machine"
+        );
+        let path = write("waits", WAITS);
         let mut child = Command::new(&path).spawn().unwrap();
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         assert!(child.try_wait().unwrap().is_none(), "it waits");
@@ -230,7 +291,7 @@ mod tests {
     fn tar_and_gzip_of_the_system_read_a_layer() {
         use std::io::Write;
         use std::process::{Command, Stdio};
-        let made = layer("x", 3, 100_000);
+        let made = layer("x", 3, 100_000, WAITS);
         let spawned = Command::new("tar")
             .args(["-tvzf", "-"])
             .stdin(Stdio::piped())

@@ -4,7 +4,7 @@
 //! (default one of 64 KiB) and the format (`oci`, the default, or `docker`); `salt=WORD` gives other
 //! content to the same name. What comes out is a real image: config JSON with diff IDs, gzip'd tar
 //! layers, and an index where there are several platforms; on x86-64 it also runs, until it is told
-//! to end. The same line always gives the same bytes.
+//! to end, or with the word `ends` for a moment. The same line always gives the same bytes.
 
 mod archive;
 mod source;
@@ -15,6 +15,7 @@ use std::str::FromStr;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use self::archive::Program;
 use crate::digest::Digest;
 use crate::names;
 pub use source::SeedError;
@@ -46,6 +47,8 @@ pub struct ImageSpec {
     layers: Vec<u64>,
     docker: bool,
     salt: String,
+    /// Whether the program ends at once.
+    ends: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,9 +79,9 @@ pub enum ImageLineError {
     /// The part after the colon breaks the grammar.
     #[error("`{0}` is not a tag")]
     Tag(String),
-    /// Neither platforms, nor layers, nor a format.
+    /// Neither platforms, nor layers, nor a format, nor what the program does.
     #[error(
-        "`{0}` is neither platforms (`linux/amd64,linux/arm64`), layers (`2x1MiB`) nor a format (`oci`, `docker`)"
+        "`{0}` is neither platforms (`linux/amd64,linux/arm64`), layers (`2x1MiB`), a format (`oci`, `docker`) nor `ends`"
     )]
     Word(String),
     /// A size out of bounds.
@@ -106,6 +109,7 @@ impl FromStr for ImageSpec {
             layers: Vec::new(),
             docker: false,
             salt: String::new(),
+            ends: false,
         };
         for word in words {
             if let Some(salt) = word.strip_prefix("salt=") {
@@ -115,6 +119,7 @@ impl FromStr for ImageSpec {
             match word {
                 "docker" => spec.docker = true,
                 "oci" => spec.docker = false,
+                "ends" => spec.ends = true,
                 _ if word.contains('/') => spec.platforms.extend(platforms(word)?),
                 _ => spec.layers.extend(layers(word)?),
             }
@@ -267,7 +272,8 @@ impl ImageSpec {
             if !self.salt.is_empty() {
                 purpose = format!("{purpose} {}", self.salt);
             }
-            let layer = archive::layer(&purpose, position, *size);
+            let program = Program::new(&platform.architecture, self.ends);
+            let layer = archive::layer(&purpose, position, *size, program);
             let digest = Digest::of(&layer.gzip);
             described.push(json!({
                 "mediaType": layer_type, "digest": digest.as_str(), "size": layer.gzip.len(),

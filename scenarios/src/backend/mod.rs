@@ -7,9 +7,11 @@ mod cloud;
 pub(crate) mod embedded;
 #[cfg(unix)]
 pub(crate) mod kind;
+mod proxy;
 
 use std::time::Duration;
 
+use pullcheck::reference::{Reference, Target};
 use serde_json::Value;
 
 use crate::observer::{Seconds, Seen};
@@ -110,4 +112,21 @@ pub(crate) trait Backend {
     async fn left_behind(&self) -> Vec<Mismatch> {
         Vec::new()
     }
+}
+
+/// The host that serves a reference, and the rest of it, as the registry takes them.
+fn stored_at(reference: &str) -> Option<(String, String)> {
+    let reference = Reference::parse(reference).ok()?;
+    let host = reference.registry().host().to_string();
+    // The name that people write is not the name of the host.
+    let host = if reference.is_hub() {
+        "registry-1.docker.io".to_owned()
+    } else {
+        host
+    };
+    let rest = match reference.target() {
+        Target::Digest(digest) => format!("{}@{digest}", reference.repository()),
+        Target::Tag(tag) => format!("{}:{tag}", reference.repository()),
+    };
+    Some((host, rest))
 }

@@ -32,7 +32,7 @@ pub use network::{
     SetTls,
 };
 pub use node::{Mirrors, NodeSettings, ProxySettings, Room, Shift};
-pub use real::{OnKind, Watch};
+pub use real::{OnKind, Release, Watch};
 pub use registry::{Access, Account, Habits, PullLimit, Registry};
 pub use step::{
     AddNodes, ApplyRemedy, DiagnoseAgain, NodeIdentities, RemoveImage, SetNode, Step, TagChange,

@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_saphyr::Spanned;
 
-use super::{LoadError, Scenario, Span, Step, parse};
+use super::{LoadError, NodeSettings, Scenario, Span, Step, parse};
 
 /// For how long a failure is watched at most, unless the file says more.
 const LONGEST_WATCH: Duration = Duration::from_mins(4);
@@ -24,9 +24,18 @@ pub struct OnKind {
     /// Why it cannot be played there.
     #[serde(default)]
     pub skip: Option<String>,
+    /// The oldest Kubernetes that can: `1.31`.
+    #[serde(default)]
+    pub kubernetes: Option<Release>,
+    /// The cause that must come out there, where the runtime says less.
+    #[serde(default)]
+    pub cause: Option<Spanned<String>>,
     /// Nodes that exist when the first act begins.
     #[serde(default)]
     pub nodes: Option<u32>,
+    /// What all nodes are like.
+    #[serde(default)]
+    pub node: Option<NodeSettings>,
     /// The steps of `break`.
     #[serde(default, rename = "break")]
     pub break_: Option<Vec<Spanned<Step>>>,
@@ -36,6 +45,40 @@ pub struct OnKind {
     /// The steps of `fix`.
     #[serde(default)]
     pub fix: Option<Vec<Spanned<Step>>>,
+}
+
+/// A release of Kubernetes: `1.31`, and as a kubelet says it, `v1.31.4`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Release {
+    major: u16,
+    minor: u16,
+}
+
+impl std::fmt::Display for Release {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+impl std::str::FromStr for Release {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.trim_start_matches('v').split('.');
+        let mut number = || parts.next()?.parse().ok();
+        let (major, minor) = (number(), number());
+        match (major, minor) {
+            (Some(major), Some(minor)) => Ok(Self { major, minor }),
+            _ => Err(format!("`{text}` is no release such as `1.31`")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Release {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(D::Error::custom)
+    }
 }
 
 /// The parts of `observe` that depend on how time passes.
@@ -70,8 +113,14 @@ impl Scenario {
         let Some(kind) = scenario.kind.clone().or_else(|| Some(OnKind::default())) else {
             return scenario;
         };
+        if let Some(cause) = kind.cause {
+            scenario.cause = cause;
+        }
         if let Some(nodes) = kind.nodes {
             scenario.cluster.nodes.value = nodes;
+        }
+        if let Some(node) = kind.node {
+            scenario.cluster.node = node;
         }
         let acts = &mut scenario.acts;
         if let Some(steps) = kind.break_ {
@@ -170,6 +219,16 @@ mod tests {
                 want,
                 "for {text}"
             );
+        }
+    }
+
+    #[test]
+    fn releases_are_compared_as_numbers() {
+        let read = |text: &str| text.parse::<Release>();
+        assert!(read("1.9").unwrap() < read("v1.20.2").unwrap());
+        assert_eq!(read("v1.31.4-rc.1"), read("1.31"));
+        for text in ["", "1", "1.x", "one"] {
+            assert!(read(text).is_err(), "for {text}");
         }
     }
 

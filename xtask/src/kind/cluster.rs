@@ -18,7 +18,7 @@ use super::name::ClusterName;
 use super::ownership::{Decision, Found};
 use super::place::{self, Place};
 use super::progress::{Progress, Task};
-use super::step::Suite;
+use super::stock::{self, Nodes};
 
 /// kind itself, for up to four nodes on a busy machine.
 const SLOWEST_CREATE: Duration = Duration::from_mins(10);
@@ -30,30 +30,35 @@ const SLOWEST_READY: Duration = Duration::from_mins(5);
 pub(crate) async fn up(
     place: &Place,
     wanted: &ClusterSpec,
-    suite: Suite,
+    nodes: &Nodes,
     progress: &Progress,
     stop: &Stop,
 ) -> Result<PathBuf, KindError> {
     let _lock = lock(place, &wanted.name)?;
-    up_held(place, wanted, suite, progress, stop).await
+    up_held(place, wanted, nodes, progress, stop).await
 }
 
 /// `up` for who holds the cluster's lock.
 pub(crate) async fn up_held(
     place: &Place,
     wanted: &ClusterSpec,
-    suite: Suite,
+    nodes: &Nodes,
     progress: &Progress,
     stop: &Stop,
 ) -> Result<PathBuf, KindError> {
     let name = &wanted.name;
     docker::runs_nodes(stop).await?;
     let fence = Fence::find(stop).await?;
-    let image = build::image(place, suite, progress, stop)
-        .await?
-        .ok_or(KindError::NoImage {
-            suite: suite.as_str(),
-        })?;
+    let image = match nodes {
+        Nodes::Built(suite) => {
+            build::image(place, *suite, progress, stop)
+                .await?
+                .ok_or(KindError::NoImage {
+                    suite: suite.as_str(),
+                })?
+        }
+        Nodes::Stock(image) => stock::find(place, image, progress, stop).await?,
+    };
     let tools = Tools {
         image: &image,
         kubeconfig: place.kubeconfig(name),
@@ -255,6 +260,12 @@ impl Tools<'_> {
         }
         let ready =
             r#"{range .items[*]}{.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}"#;
+        // From 1.24 on an account has no secret, and is of use as soon as it is there.
+        let account = if wanted.stock {
+            "{.metadata.name}"
+        } else {
+            "{.secrets[0].name}"
+        };
         let questions: [Question<'_>; 4] = [
             (
                 "nodes are not ready",
@@ -298,7 +309,7 @@ impl Tools<'_> {
                     "serviceaccount",
                     "default",
                     "--output",
-                    "{.secrets[0].name}",
+                    account,
                 ],
                 |text, _| !text.is_empty(),
             ),

@@ -11,7 +11,17 @@ pub(crate) struct ClusterSpec {
     pub(crate) name: ClusterName,
     /// Nodes, the control plane's included; at least 1.
     pub(crate) nodes: u8,
+    /// Whether the nodes' image is kind's own, which brings a pod network.
+    pub(crate) stock: bool,
 }
+
+/// Images of kind's own look into that folder only from some version on.
+const MIRRORS: &str = "\
+containerdConfigPatches:
+  - |-
+    [plugins.\"io.containerd.grpc.v1.cri\".registry]
+      config_path = \"/etc/containerd/certs.d\"
+";
 
 /// Kubelet settings without which scenarios on one node disturb each other: a hanging pull
 /// would hold up every other one, more than ten pulls at once would fail with "pull QPS
@@ -33,8 +43,9 @@ impl ClusterSpec {
     /// The configuration file for `kind create cluster`.
     pub(crate) fn render(&self) -> String {
         let workers = "  - role: worker\n".repeat(usize::from(self.nodes.saturating_sub(1)));
-        // kind's own pod network is a container image that cannot be had here; the node
-        // image brings one.
+        // kind's own pod network is a container image that a built node does not have; that one
+        // brings another.
+        let mirrors = if self.stock { MIRRORS } else { "" };
         format!(
             "kind: Cluster\n\
              apiVersion: kind.x-k8s.io/v1alpha4\n\
@@ -42,11 +53,12 @@ impl ClusterSpec {
              networking:\n  \
                ipFamily: ipv4\n  \
                apiServerAddress: 127.0.0.1\n  \
-               disableDefaultCNI: true\n  \
+               disableDefaultCNI: {own_network}\n  \
                podSubnet: 10.244.0.0/16\n  \
                serviceSubnet: 10.96.0.0/16\n\
-             nodes:\n  - role: control-plane\n{workers}{KUBELET}",
+             nodes:\n  - role: control-plane\n{workers}{KUBELET}{mirrors}",
             name = self.name,
+            own_network = !self.stock,
         )
     }
 }
@@ -60,6 +72,7 @@ mod tests {
         let spec = ClusterSpec {
             name: ClusterName::default(),
             nodes: 1,
+            stock: false,
         };
         insta::assert_snapshot!(spec.render(), @r"
         kind: Cluster
@@ -91,6 +104,7 @@ mod tests {
         let spec = ClusterSpec {
             name: "shop".parse().unwrap(),
             nodes: 3,
+            stock: true,
         };
         let rendered = spec.render();
         let nodes: Vec<&str> = rendered
@@ -103,5 +117,8 @@ mod tests {
           - role: worker
         ");
         assert!(rendered.contains("\nname: shop\n"));
+        // Kind's own image has kind's own pod network.
+        assert!(rendered.contains("disableDefaultCNI: false\n"));
+        assert!(rendered.contains("config_path = \"/etc/containerd/certs.d\"\n"));
     }
 }

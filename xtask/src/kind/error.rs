@@ -46,6 +46,12 @@ pub(crate) enum KindError {
         "there is no node image yet: cargo xtask kind build-node --suite {suite} (some 10 minutes, once)"
     )]
     NoImage { suite: &'static str },
+    #[error("node image `{image}` is not on this machine and cannot be pulled: {text}")]
+    NodeImageMissing { image: String, text: String },
+    #[error(
+        "`{program}` is not installed, which a node image of kind's own needs: https://kind.sigs.k8s.io"
+    )]
+    StockProgram { program: &'static str },
     #[error(
         "a cluster `{name}` exists that was not made by pullcheck ({what}): choose another --name, or remove it with the tool that made it"
     )]
@@ -136,6 +142,8 @@ impl KindError {
             | Self::ProgramsMissing { .. }
             | Self::DiskFull { .. }
             | Self::NoImage { .. }
+            | Self::NodeImageMissing { .. }
+            | Self::StockProgram { .. }
             | Self::NotOurs { .. }
             | Self::NotKind { .. }
             | Self::Busy { .. }

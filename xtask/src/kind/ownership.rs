@@ -138,6 +138,7 @@ mod tests {
         let wanted = ClusterSpec {
             name: "shop".parse().unwrap(),
             nodes: 2,
+            stock: false,
         };
         found
             .decide(&wanted, "sha256:aa")

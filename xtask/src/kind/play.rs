@@ -22,6 +22,7 @@ use super::name::ClusterName;
 use super::place::Place;
 use super::progress::Progress;
 use super::step::Suite;
+use super::stock::{Nodes, StockImage};
 use crate::image;
 use crate::scenario::Job;
 
@@ -44,11 +45,20 @@ pub(crate) struct KindOptions {
         help_heading = "With --backend kind"
     )]
     suite: Suite,
+    /// A node image of kind's own instead, such as kindest/node:v1.31.4; Docker pulls it. With --kubernetes
+    /// 1.31.4 it is the one of that release
+    #[arg(
+        long,
+        value_name = "IMAGE",
+        conflicts_with = "suite",
+        help_heading = "With --backend kind"
+    )]
+    image: Option<StockImage>,
     /// Leaves the cluster there for the next run, and takes one that is there
     #[arg(long, help_heading = "With --backend kind")]
     keep: bool,
     /// Plays on a kind cluster that is there, by its context (kind-NAME); its nodes are put back as they were
-    #[arg(long, value_name = "CONTEXT", conflicts_with_all = ["cluster", "suite", "keep"], help_heading = "With --backend kind")]
+    #[arg(long, value_name = "CONTEXT", conflicts_with_all = ["cluster", "suite", "image", "keep"], help_heading = "With --backend kind")]
     context: Option<String>,
     /// How many scenarios that leave the nodes alone are played at once
     #[arg(long, short, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=16), help_heading = "With --backend kind")]
@@ -56,6 +66,17 @@ pub(crate) struct KindOptions {
     /// A static binary of fake-registry that is there already, instead of building one
     #[arg(long, value_name = "FILE", help_heading = "With --backend kind")]
     registry_binary: Option<PathBuf>,
+}
+
+impl KindOptions {
+    /// Takes the image of a release of Kubernetes.
+    pub(crate) fn of_release(&mut self, release: &str) -> Result<(), String> {
+        if self.image.is_some() || self.context.is_some() {
+            return Err("--kubernetes cannot be used with --image or --context".to_owned());
+        }
+        self.image = Some(StockImage::of_release(release)?);
+        Ok(())
+    }
 }
 
 /// Plays scenarios on a real cluster. Plays come in the order of the jobs.
@@ -82,11 +103,14 @@ async fn run(jobs: &[Job], options: &KindOptions) -> Result<Vec<Play>, KindError
     let _lock = cluster::lock(&place, name)?;
     docker::runs_nodes(&stop).await?;
     let image = registry_image(options, &progress, &stop).await?;
+    let of = options.image.clone();
+    let of = of.map_or(Nodes::Built(options.suite), Nodes::Stock);
     let wanted = ClusterSpec {
         name: name.clone(),
-        nodes: nodes_for(jobs),
+        nodes: with_those_there(nodes_for(jobs), options, &stop).await?,
+        stock: of.are_stock(),
     };
-    let kubeconfig = cluster::up_held(&place, &wanted, options.suite, &progress, &stop).await?;
+    let kubeconfig = cluster::up_held(&place, &wanted, &of, &progress, &stop).await?;
     let site = SiteSpec {
         cluster: name.to_string(),
         network: name.network(),
@@ -151,6 +175,20 @@ fn kubeconfig() -> Option<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let listed = variable("KUBECONFIG").and_then(|list| std::env::split_paths(&list).next());
     listed.or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".kube/config")))
+}
+
+/// A cluster that is kept and has more nodes than needed stays as it is.
+async fn with_those_there(needed: u8, options: &KindOptions, stop: &Stop) -> Result<u8, KindError> {
+    if !options.keep {
+        return Ok(needed);
+    }
+    let there = docker::find(&options.cluster, stop).await?.nodes.len();
+    let there = u8::try_from(there).unwrap_or(0);
+    Ok(if there <= MAX_NODES {
+        needed.max(there)
+    } else {
+        needed
+    })
 }
 
 /// As many nodes as the largest scenario needs that a cluster here has room for.
@@ -246,7 +284,7 @@ async fn play_all(
             return;
         };
         let task = progress.task(format!("scenario {}", scenario.id()));
-        let play = site.play(scenario, at + 1, *seed).await;
+        let play = Box::pin(site.play(scenario, at + 1, *seed)).await;
         match &play.ending {
             Ending::Passed => task.done(),
             Ending::Failed(act) => {
@@ -255,6 +293,14 @@ async fn play_all(
                     scenario.id(),
                     act.name()
                 ));
+                // The rest of a long run is not waited for to learn why.
+                let acts = play.acts.iter();
+                for mismatch in acts.flat_map(|act| &act.mismatches) {
+                    progress.note(&format!(
+                        "  {}: {}, not {}",
+                        mismatch.what, mismatch.seen, mismatch.expected
+                    ));
+                }
             }
             Ending::Skipped(reason) => {
                 progress.note(&format!("scenario {}: skipped, {reason}", scenario.id()));

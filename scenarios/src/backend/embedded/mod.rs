@@ -19,7 +19,6 @@ use std::time::Duration;
 use fake_registry::{FakeRegistry, Scheme, Script};
 use pullcheck::check::Settings as CheckerSettings;
 use pullcheck::keyring::Secret;
-use pullcheck::reference::{Reference, Target};
 use pullcheck::world::{Arm, FixedToken, Net, Place as CheckerPlace, Trust, Vantage, World};
 use sim_cluster::clock::default_start;
 use sim_cluster::cluster::Cluster;
@@ -459,19 +458,8 @@ impl Backend for Embedded {
     }
 
     fn digest(&self, reference: &str) -> Option<String> {
-        let reference = Reference::parse(reference).ok()?;
-        let host = reference.registry().host().to_string();
-        // The name that people write is not the name of the host.
-        let host = if reference.is_hub() {
-            "registry-1.docker.io"
-        } else {
-            &host
-        };
-        let rest = match reference.target() {
-            Target::Digest(digest) => format!("{}@{digest}", reference.repository()),
-            Target::Tag(tag) => format!("{}:{tag}", reference.repository()),
-        };
-        self.registry.digest(host, &rest)
+        let (host, rest) = super::stored_at(reference)?;
+        self.registry.digest(&host, &rest)
     }
 
     async fn sleep(&self, length: Duration) {

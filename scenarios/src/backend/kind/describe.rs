@@ -49,10 +49,8 @@ fn possible(registry: &spec::Registry) -> Result<(), String> {
     let host = &registry.host.value;
     let limits = [
         (host.contains(':'), "a port of its own"),
-        (registry.habits != Habits::Plain, "habits of its own"),
         (registry.plain_http, "plain HTTP"),
         (!registry.addresses.is_empty(), "several addresses"),
-        (registry.pull_limit.is_some(), "a limit of pulls"),
         (
             registry.users.values().any(|user| user.until.is_some()),
             "passwords that run out",
@@ -69,8 +67,17 @@ fn host(registry: &spec::Registry, salt: &str) -> Value {
     host.insert("name".to_owned(), json!(registry.host.value));
     host.insert("images".to_owned(), json!(images(registry, salt)));
     host.insert("tls".to_owned(), json!(mode(registry.tls)));
+    host.insert("flavour".to_owned(), json!(flavour(registry.habits)));
     if let Some(blobs) = &registry.blobs_at {
         host.insert("blobs-at".to_owned(), json!(blobs));
+    }
+    if let Some(limit) = registry.pull_limit {
+        let limit = json!({
+            "anonymous": limit.anonymous,
+            "named": limit.named,
+            "per": format!("{}s", limit.window.get().as_secs()),
+        });
+        host.insert("pull-limit".to_owned(), limit);
     }
     let anonymous: Vec<String> = if registry.access == Access::AnonymousToken {
         vec!["*:pull".to_owned()]
@@ -87,16 +94,30 @@ fn host(registry: &spec::Registry, salt: &str) -> Value {
         })
         .collect();
     let kind = match registry.access {
+        // Some habits hand out tokens unless told otherwise.
         Access::Open | Access::Acr => return Value::Object(host),
         Access::Basic => "basic",
         Access::AnonymousToken | Access::Token => "token",
     };
     let mut auth = json!({"kind": kind, "anonymous": anonymous, "users": users});
-    if let (Some(name), Some(map)) = (&registry.token_host, auth.as_object_mut()) {
+    let token_host = registry.token_host.as_deref();
+    let token_host = token_host.or(registry.habits.token_host());
+    if let (Some(name), Some(map)) = (token_host, auth.as_object_mut()) {
         map.insert("realm".to_owned(), json!(format!("https://{name}/token")));
     }
     host.insert("auth".to_owned(), auth);
     Value::Object(host)
+}
+
+const fn flavour(habits: Habits) -> &'static str {
+    match habits {
+        Habits::Plain => "plain",
+        Habits::DockerHub => "docker-hub",
+        Habits::Ecr => "ecr",
+        Habits::ArtifactRegistry => "artifact-registry",
+        Habits::Ghcr => "ghcr",
+        Habits::Quay => "quay",
+    }
 }
 
 /// Content of its own for each scenario, or what one pulled would hide the fault of the next.
@@ -203,7 +224,7 @@ mod tests {
             assert!(built.is_ok(), "{}: {:?}", scenario.id(), built.err());
             described += 1;
         }
-        assert!(described >= 4, "{described}");
+        assert!(described >= 70, "{described}");
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! of `registry.example` can be played at once. One that touches the nodes is alone, and they are
 //! compared before and after.
 
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, Node as KubeNode, ServiceAccount};
@@ -16,9 +17,14 @@ use pullcheck::world::{Arm, FixedToken, Net, Place, Trust, Vantage, World};
 use serde_json::{Value, json};
 
 use super::describe;
+use super::doors::{self, Doors};
+use super::machines::{self, Machines};
 use super::node::{Node, State};
+use super::objects::{keep_to, pull_always, spread};
 use super::place::NodePlace;
 use super::registry::{Registry, Wanted};
+use super::settings::{self, Known};
+use super::zone::Answer;
 use super::{LABEL, SCENARIO, Site, attempts, docker, identity, steps};
 use crate::backend::cloud::Az;
 use crate::backend::{Attempt, Backend, Pace, StepError};
@@ -38,13 +44,21 @@ pub(super) struct Lot<'a> {
     scenario: Scenario,
     namespace: String,
     pub(super) registry: Registry,
+    pub(super) doors: Doors,
+    pub(super) machines: Machines,
+    pub(super) known: Known,
     /// Nodes that the scenario has; those after them have not joined yet.
     nodes: std::sync::atomic::AtomicUsize,
-    pub(super) names: Vec<String>,
+    names: Vec<String>,
     /// What the nodes were called in their cloud before; only where the file has one.
     provider_ids: Vec<Option<String>>,
-    /// What the nodes were like when the first act began; only where the lot is alone.
-    before: Option<Vec<State>>,
+    /// Whether the nodes are its own while it lasts.
+    alone: bool,
+    /// What the nodes were like before the stage was made: all of it where the lot is alone, else what
+    /// concerns its hosts.
+    pristine: Vec<State>,
+    /// What they were like when the first act began, or when they joined.
+    furnished: Mutex<Vec<State>>,
 }
 
 type Unplayed = (Scenario, StepError);
@@ -56,7 +70,7 @@ impl<'a> Lot<'a> {
         number: usize,
     ) -> Result<Self, Unplayed> {
         let alone = !super::shares(scenario);
-        let real = if alone {
+        let real = if alone || super::keeps_names(scenario) {
             scenario.on_kind()
         } else {
             match scenario.renamed(&format!("k{number}-")) {
@@ -77,6 +91,14 @@ impl<'a> Lot<'a> {
     ) -> Result<Self, StepError> {
         let wanted = super::nodes(scenario);
         supported(scenario, wanted, site.nodes.len()).map_err(StepError::Unsupported)?;
+        let oldest = scenario.kind.as_ref().and_then(|kind| kind.kubernetes);
+        if let Some(oldest) = oldest.filter(|oldest| *oldest > site.kubernetes) {
+            let reason = format!(
+                "it needs Kubernetes {oldest}, and the cluster has {}",
+                site.kubernetes
+            );
+            return Err(StepError::Unsupported(reason));
+        }
         // The salt makes content that no earlier play can have left on a node.
         let salt = format!("{}-{number}-{}", scenario.id(), std::process::id());
         let config = describe::describe(scenario, &salt, &site.addresses())
@@ -96,20 +118,41 @@ impl<'a> Lot<'a> {
         .await?;
         // Login servers, data hosts, token services and the cloud's own names.
         let hosts = registry.twin.hosts().into_iter();
-        let names: Vec<String> = hosts
-            .filter(|name| name.parse::<std::net::IpAddr>().is_err())
+        let beside = scenario.registries.iter().flat_map(|registry| {
+            let token = registry.token_host.clone();
+            let token = token.or_else(|| registry.habits.token_host().map(str::to_owned));
+            token.into_iter().chain(registry.blobs_at.clone())
+        });
+        let names: std::collections::BTreeSet<String> = hosts
+            .chain(beside)
+            .filter(|name| name.parse::<IpAddr>().is_err())
             .collect();
+        let mut names: Vec<String> = names.into_iter().collect();
+        let opened = Self::open(site, scenario, &registry, &label, &names).await;
+        let (doors, machines) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                remove(&registry.container.name).await.ok();
+                return Err(error);
+            }
+        };
+        names.extend(machines.names().map(|(name, _)| name));
         let mut lot = Self {
             site,
             scenario: scenario.clone(),
             namespace: format!("pk-{number}-{id}").chars().take(63).collect(),
             registry,
+            doors,
+            machines,
+            known: Known::default(),
             nodes: std::sync::atomic::AtomicUsize::new(scenario.cluster.nodes.value as usize),
             names,
             provider_ids: Vec::new(),
-            before: None,
+            alone,
+            pristine: Vec::new(),
+            furnished: Mutex::default(),
         };
-        match lot.furnish(alone).await {
+        match lot.furnish().await {
             Ok(()) => Ok(lot),
             Err(error) => {
                 lot.take_down().await;
@@ -118,25 +161,52 @@ impl<'a> Lot<'a> {
         }
     }
 
-    async fn furnish(&mut self, alone: bool) -> Result<(), StepError> {
-        let address = self.registry.container.address;
-        let names = self.names.iter().map(|name| (name.clone(), address));
-        let names = self.site.zone.add(names).await;
+    /// What stands at the registry's names, and beside them.
+    async fn open(
+        site: &Site,
+        scenario: &Scenario,
+        registry: &Registry,
+        label: &str,
+        names: &[String],
+    ) -> Result<(Doors, Machines), StepError> {
+        let wanted = doors::Wanted {
+            registry: &registry.container.name,
+            image: &site.node_image,
+            label,
+            subnet: site.subnet,
+            names,
+        };
+        let doors = Doors::open(&wanted, || site.next_address()).await;
+        let doors = doors.map_err(|error| StepError::failed(&error))?;
+        let gateway = IpAddr::V4(site.subnet.gateway);
+        let machines = Machines::start(&scenario.machines, gateway, doors.all()).await?;
+        Ok((doors, machines))
+    }
+
+    async fn furnish(&mut self) -> Result<(), StepError> {
+        let names = self.doors.all().clone().into_iter();
+        let names = self.site.zone.add(names.chain(self.machines.names())).await;
         names.map_err(|error| StepError::failed(&error))?;
         for (name, answer) in &self.scenario.dns {
             steps::dns(self, None, name, answer).await?;
         }
         self.make_namespace().await?;
-        if !alone {
+        self.pristine = self.states().await?;
+        let cluster = &self.scenario.cluster;
+        if !self.alone {
+            for (number, node) in self.site.nodes.iter().enumerate().take(self.joined()) {
+                self.known.configure(node, &cluster.node).await?;
+                if let Some(own) = cluster.nodes_by_name.get(&format!("node-{}", number + 1)) {
+                    self.known.configure(node, own).await?;
+                }
+            }
+            let states = self.states().await?;
+            *self.furnished() = states;
             return Ok(());
         }
-        let cluster = &self.scenario.cluster;
+        let address = self.registry.container.address;
         for (number, node) in self.site.nodes.iter().enumerate() {
             self.cordon(node, number >= self.joined()).await?;
-            steps::configure(node, &cluster.node).await?;
-            if let Some(settings) = cluster.nodes_by_name.get(&format!("node-{}", number + 1)) {
-                steps::configure(node, settings).await?;
-            }
             if let Some(azure) = &self.scenario.azure {
                 let client = &self.site.client;
                 let identity = self.registry.node_identity(azure)?;
@@ -145,13 +215,37 @@ impl<'a> Lot<'a> {
                 self.provider_ids.push(before);
                 identity::give(node, client, &identity, &id, address).await?;
             }
+            self.known.configure(node, &cluster.node).await?;
+            if let Some(settings) = cluster.nodes_by_name.get(&format!("node-{}", number + 1)) {
+                self.known.configure(node, settings).await?;
+            }
         }
-        if self.scenario.azure.is_some() {
-            let ready = self.site.wait_ready().await;
-            ready.map_err(|error| StepError::failed(&error))?;
-        }
-        self.before = Some(self.states().await?);
+        let ready = self.site.wait_ready().await;
+        ready.map_err(|error| StepError::failed(&error))?;
+        let states = self.states().await?;
+        *self.furnished() = states;
         Ok(())
+    }
+
+    fn furnished(&self) -> std::sync::MutexGuard<'_, Vec<State>> {
+        self.furnished
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where a host of the scenario is.
+    pub(super) fn address(&self, name: &str) -> Result<IpAddr, StepError> {
+        let machine = self.machines.names().find(|(known, _)| known == name);
+        let found = self.doors.address(name);
+        found
+            .or(machine.map(|(_, address)| address))
+            .ok_or_else(|| StepError::Failed(format!("there is no host `{name}`")))
+    }
+
+    /// What a name was answered with before any change.
+    pub(super) fn first_answer(&self, name: &str) -> Option<Answer> {
+        let address = self.address(name).ok()?;
+        Some(Answer::Addresses(vec![address]))
     }
 
     pub(super) fn joined(&self) -> usize {
@@ -206,7 +300,12 @@ impl<'a> Lot<'a> {
     async fn states(&self) -> Result<Vec<State>, StepError> {
         let mut states = Vec::new();
         for node in &self.site.nodes {
-            let state = node.state().await;
+            let state = if self.alone {
+                node.state().await
+            } else {
+                let addresses = self.doors.all().values().copied();
+                node.own_state(addresses, self.names.iter()).await
+            };
             states.push(state.map_err(|error| StepError::failed(&error))?);
         }
         Ok(states)
@@ -258,34 +357,46 @@ impl<'a> Lot<'a> {
     async fn take_down(&self) -> Option<String> {
         let mut failures = Vec::new();
         let client = &self.site.client;
-        let gone = delete_namespace(client, &self.namespace, !super::shares(&self.scenario)).await;
+        let gone = delete_namespace(client, &self.namespace, self.alone).await;
         failures.extend(gone.err());
         let forgotten = self.site.zone.forget(&self.names).await;
         failures.extend(forgotten.err().map(|error| error.to_string()));
-        let name = &self.registry.container.name;
-        let removed = docker::docker(&["container", "rm", "--force", "--volumes", name]).await;
-        failures.extend(removed.err().map(|error| error.to_string()));
-        if !super::shares(&self.scenario) {
-            for (number, node) in self.site.nodes.iter().enumerate() {
-                let cleared = node.clear_rules().await;
+        for name in [&self.doors.container, &self.registry.container.name] {
+            failures.extend(remove(name).await.err().map(|error| error.to_string()));
+        }
+        if self.alone {
+            self.put_nodes_back(&mut failures).await;
+        } else {
+            for node in &self.site.nodes {
+                let addresses = self.doors.all().values().copied();
+                let cleared = node.clear_own(addresses, self.names.iter()).await;
                 failures.extend(cleared.err().map(|error| error.to_string()));
-                for registry in steps::mirrored(&self.scenario) {
-                    let cleared = node.clear_mirrors(registry).await;
-                    failures.extend(cleared.err().map(|error| error.to_string()));
-                }
-                if let Some(before) = self.provider_ids.get(number) {
-                    let taken = identity::take(node, client, before.as_deref()).await;
-                    failures.extend(taken.err().map(|error| error.to_string()));
-                }
-                let open = self.cordon(node, false).await;
-                failures.extend(open.err().map(|error| error.to_string()));
-            }
-            if !self.provider_ids.is_empty() {
-                let ready = self.site.wait_ready().await;
-                failures.extend(ready.err().map(|error| error.to_string()));
             }
         }
         (!failures.is_empty()).then(|| failures.join("; "))
+    }
+
+    /// What a lot that had the nodes to itself did to them; they are compared once more.
+    async fn put_nodes_back(&self, failures: &mut Vec<String>) {
+        for (number, node) in self.site.nodes.iter().enumerate() {
+            let cleared = node.clear_rules().await;
+            failures.extend(cleared.err().map(|error| error.to_string()));
+            let cleared = settings::put_back(node).await;
+            failures.extend(cleared.err().map(|error| error.to_string()));
+            if let Some(before) = self.provider_ids.get(number) {
+                let taken = identity::take(node, &self.site.client, before.as_deref()).await;
+                failures.extend(taken.err().map(|error| error.to_string()));
+            }
+            let open = self.cordon(node, false).await;
+            failures.extend(open.err().map(|error| error.to_string()));
+        }
+        let ready = self.site.wait_ready().await;
+        failures.extend(ready.err().map(|error| error.to_string()));
+        let now = self.states().await.unwrap_or_default();
+        for (node, (before, now)) in self.site.nodes.iter().zip(self.pristine.iter().zip(&now)) {
+            let left = before.difference(now);
+            failures.extend(left.map(|left| format!("node {}: {left}", node.name())));
+        }
     }
 
     pub(super) fn node_of(&self, name: &str) -> Result<&Node, StepError> {
@@ -299,11 +410,22 @@ impl<'a> Lot<'a> {
             .ok_or_else(|| StepError::Failed(format!("there is no node `{name}`")))
     }
 
-    pub(super) async fn add_nodes(&self, count: u32) -> Result<(), StepError> {
+    pub(super) async fn add_nodes(&self, more: &spec::AddNodes) -> Result<(), StepError> {
+        let count = more.count as usize;
         let from = self
             .nodes
-            .fetch_add(count as usize, std::sync::atomic::Ordering::Relaxed);
-        for node in self.site.nodes.iter().skip(from).take(count as usize) {
+            .fetch_add(count, std::sync::atomic::Ordering::Relaxed);
+        for (number, node) in self.site.nodes.iter().enumerate().skip(from).take(count) {
+            if !settings::usual(&more.node) {
+                self.known.configure(node, &more.node).await?;
+                let ready = self.site.wait_ready().await;
+                ready.map_err(|error| StepError::failed(&error))?;
+                let state = node.state().await;
+                let state = state.map_err(|error| StepError::failed(&error))?;
+                if let Some(furnished) = self.furnished().get_mut(number) {
+                    *furnished = state;
+                }
+            }
             self.cordon(node, false).await?;
         }
         Ok(())
@@ -318,8 +440,8 @@ impl<'a> Lot<'a> {
         Arc::new(SystemNet::new(Some(self.site.name_server())))
     }
 
-    fn place(&self, vantage: Vantage, net: Arc<dyn Net>) -> Place {
-        Place::new(vantage, net, Trust::roots([self.site.authority.clone()]))
+    fn trust(&self, yes: bool) -> Trust {
+        Trust::roots(yes.then(|| self.site.authority.clone()))
     }
 
     fn az(&self) -> Result<Az, StepError> {
@@ -346,55 +468,17 @@ pub(super) fn supported(scenario: &Scenario, wanted: u32, nodes: usize) -> Resul
             "it needs {wanted} nodes, and the cluster has {nodes}"
         ));
     }
-    if !scenario.machines.is_empty() {
-        return Err("machines beside the registries".to_owned());
-    }
-    if scenario.checker.hosts_of.is_some() {
-        return Err("a user who has a node's hosts.toml at hand".to_owned());
-    }
+    machines::possible(&scenario.machines)?;
     let cluster = &scenario.cluster;
-    let settings = cluster.nodes_by_name.values().chain([&cluster.node]);
-    settings.into_iter().try_for_each(steps::possible)?;
+    let nodes = cluster.nodes_by_name.values().chain([&cluster.node]);
+    nodes.into_iter().try_for_each(settings::possible)?;
     let mut steps = scenario.acts.break_.iter().chain(&scenario.acts.fix);
     steps.try_for_each(|step| steps::supported(&step.value))
 }
 
-/// Every container pulls anew: on a real node the image of the play before may still be there.
-fn pull_always(object: &mut Value) {
-    let spec = if object["kind"] == "Pod" {
-        object.pointer_mut("/spec")
-    } else {
-        object.pointer_mut("/spec/template/spec")
-    };
-    let Some(spec) = spec else { return };
-    for list in ["initContainers", "containers"] {
-        let containers = spec.get_mut(list).and_then(Value::as_array_mut);
-        for container in containers.into_iter().flatten() {
-            if let Some(container) = container.as_object_mut()
-                && !container.contains_key("imagePullPolicy")
-            {
-                container.insert("imagePullPolicy".to_owned(), json!("Always"));
-            }
-        }
-    }
-}
-
-/// Pods of one Deployment go to different nodes: the scheduler of a real cluster only prefers that.
-fn spread(object: &mut Value) {
-    let selector = object.pointer("/spec/selector").cloned();
-    let spec = object.pointer_mut("/spec/template/spec");
-    if let (Some(selector), Some(Value::Object(spec))) = (selector, spec)
-        && !spec.contains_key("topologySpreadConstraints")
-        && !spec.contains_key("nodeName")
-    {
-        let constraint = json!({
-            "maxSkew": 1,
-            "topologyKey": "kubernetes.io/hostname",
-            "whenUnsatisfiable": "DoNotSchedule",
-            "labelSelector": selector,
-        });
-        spec.insert("topologySpreadConstraints".to_owned(), json!([constraint]));
-    }
+async fn remove(container: &str) -> Result<(), docker::DockerError> {
+    let arguments = ["container", "rm", "--force", "--volumes", container];
+    docker::docker(&arguments).await.map(drop)
 }
 
 async fn delete_namespace(client: &Client, name: &str, wait: bool) -> Result<(), String> {
@@ -443,6 +527,10 @@ impl Backend for Lot<'_> {
             if kind == "Deployment" && super::nodes(&self.scenario) > 1 {
                 spread(&mut object);
             }
+            if !self.alone && self.joined() < self.site.nodes.len() {
+                let ours = self.site.nodes.iter().take(self.joined());
+                keep_to(&mut object, &ours.map(Node::name).collect::<Vec<_>>());
+            }
             if let Some(namespace) = object.pointer_mut("/metadata/namespace") {
                 if namespace != NAMESPACE {
                     let reason = "objects of several namespaces".to_owned();
@@ -463,11 +551,13 @@ impl Backend for Lot<'_> {
     fn world(&self) -> World {
         let nodes = self.site.nodes.iter().take(self.joined()).map(|node| {
             let net: Arc<dyn Net> = Arc::new(NodePlace(node.clone()));
-            self.place(Vantage::node(node.name()), net)
+            let trust = self.trust(self.known.trusts(node.name()));
+            Place::new(Vantage::node(node.name()), net, trust)
+                .with_proxies(self.known.proxies(node.name()))
         });
         let world = World::new(
             Arc::new(SystemClock),
-            self.place(Vantage::Workstation, self.workstation()),
+            Place::new(Vantage::Workstation, self.workstation(), self.trust(true)),
         )
         .with_nodes(nodes)
         .with_cluster(self.client());
@@ -480,7 +570,13 @@ impl Backend for Lot<'_> {
     }
 
     fn settings(&self) -> pullcheck::check::Settings {
-        pullcheck::check::Settings::default()
+        let node = self.scenario.checker.hosts_of.as_ref();
+        let node = node.and_then(|node| self.node_of(node).ok());
+        let mirrors = node.map(|node| self.known.mirrors(node.name()));
+        pullcheck::check::Settings {
+            mirrors: mirrors.unwrap_or_default(),
+            ..pullcheck::check::Settings::default()
+        }
     }
 
     async fn step(&self, step: &Step) -> Result<(), StepError> {
@@ -506,8 +602,8 @@ impl Backend for Lot<'_> {
     }
 
     fn digest(&self, reference: &str) -> Option<String> {
-        let (host, rest) = reference.split_once('/')?;
-        self.registry.twin.digest(host, rest)
+        let (host, rest) = crate::backend::stored_at(reference)?;
+        self.registry.twin.digest(&host, &rest)
     }
 
     async fn sleep(&self, length: Duration) {
@@ -515,9 +611,6 @@ impl Backend for Lot<'_> {
     }
 
     async fn left_behind(&self) -> Vec<Mismatch> {
-        let Some(before) = &self.before else {
-            return Vec::new();
-        };
         let now = match self.states().await {
             Ok(now) => now,
             Err(error) => {
@@ -528,42 +621,18 @@ impl Backend for Lot<'_> {
                 }];
             }
         };
+        let furnished = self.furnished();
+        let states = self.pristine.iter().zip(furnished.iter()).zip(&now);
         let nodes = self.site.nodes.iter();
         nodes
-            .zip(before.iter().zip(&now))
-            .filter_map(|(node, (before, now))| {
+            .zip(states)
+            .filter_map(|(node, ((pristine, furnished), now))| {
                 Some(Mismatch {
                     what: format!("node {}, after the play", node.name()),
                     expected: "as before".to_owned(),
-                    seen: before.difference(now)?,
+                    seen: pristine.left(furnished, now)?,
                 })
             })
             .collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_container_pulls_anew_unless_the_file_says_otherwise() {
-        let mut deployment = json!({"kind": "Deployment", "spec": {"template": {"spec": {
-            "initContainers": [{"name": "a"}],
-            "containers": [{"name": "b", "imagePullPolicy": "Never"}, {"name": "c"}],
-        }}}});
-        pull_always(&mut deployment);
-        let spec = &deployment["spec"]["template"]["spec"];
-        assert_eq!(spec["initContainers"][0]["imagePullPolicy"], "Always");
-        assert_eq!(spec["containers"][0]["imagePullPolicy"], "Never");
-        assert_eq!(spec["containers"][1]["imagePullPolicy"], "Always");
-        deployment["spec"]["selector"] = json!({"matchLabels": {"app": "a"}});
-        spread(&mut deployment);
-        let constraint = &deployment["spec"]["template"]["spec"]["topologySpreadConstraints"][0];
-        assert_eq!(constraint["labelSelector"]["matchLabels"]["app"], "a");
-        let mut service = json!({"kind": "Service", "spec": {"ports": []}});
-        let same = service.clone();
-        pull_always(&mut service);
-        assert_eq!(service, same);
     }
 }

@@ -8,16 +8,21 @@
 mod attempts;
 mod describe;
 mod docker;
+mod doors;
 mod identity;
 mod lot;
+mod machines;
 mod node;
+mod objects;
 mod place;
 mod registry;
+mod settings;
 mod steps;
 mod zone;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use fake_registry::FakeRegistry;
@@ -28,12 +33,13 @@ use serde_json::json;
 
 use self::docker::Container;
 pub use self::docker::DockerError;
+use self::doors::Subnet;
 use self::lot::Lot;
 use self::node::{Node, State};
 use self::zone::Zone;
 use super::{Pace, StepError};
 use crate::play::{Ending, Play};
-use crate::spec::{Scenario, Step};
+use crate::spec::{Habits, Release, Scenario, Step};
 
 /// The label of every container that stands beside a cluster; its value is the cluster's name.
 pub const LABEL: &str = "pullcheck.kind.beside";
@@ -117,6 +123,15 @@ pub struct Site {
     spec: SiteSpec,
     client: Client,
     nodes: Vec<Node>,
+    /// The oldest kubelet's version.
+    kubernetes: Release,
+    /// What the nodes are made of.
+    node_image: String,
+    subnet: Subnet,
+    /// How many addresses of the subnet have been given away.
+    addresses: AtomicU32,
+    /// Held by the one scenario at a time whose hosts keep their names beside others.
+    names: tokio::sync::Mutex<()>,
     server: Container,
     zone: Zone,
     authority: Vec<u8>,
@@ -133,28 +148,39 @@ struct Kept {
     spec: serde_json::Value,
 }
 
-/// Whether a scenario can be played beside others on one cluster: it does not touch the nodes, and
-/// asks for no more than one.
+/// Whether a scenario can be played beside others on one cluster: what it does to the nodes concerns its own
+/// hosts alone.
 pub fn shares(scenario: &Scenario) -> bool {
     let scenario = scenario.on_kind();
     let touches = |step: &Step| {
         matches!(
             step,
-            Step::Firewall(_)
-                | Step::AddNodes(_)
+            Step::AddNodes(_)
                 | Step::Cordon(_)
                 | Step::Uncordon(_)
-                | Step::SetNode(_)
                 | Step::RestartRuntime(_)
                 | Step::RemoveImage(_)
-        )
+                // Secrets of that name in other namespaces are what the checker looks for.
+                | Step::DeleteSecret(_)
+        ) || match step {
+            Step::Firewall(rule) => rule.to == "anywhere" || rule.to.parse::<IpAddr>().is_ok(),
+            Step::SetNode(change) => !settings::only_mirrors(&change.to),
+            _ => false,
+        }
     };
     let mut steps = scenario.acts.break_.iter().chain(&scenario.acts.fix);
+    let cluster = &scenario.cluster;
+    let mut settings = cluster.nodes_by_name.values().chain([&cluster.node]);
     scenario.azure.is_none()
-        && scenario.cluster.nodes_by_name.is_empty()
-        && scenario.cluster.node.mirrors.is_empty()
-        && scenario.cluster.nodes.value == 1
+        && scenario.machines.is_empty()
+        && settings.all(settings::only_mirrors)
         && !steps.any(|step| touches(&step.value))
+}
+
+/// Whether the hosts of a scenario keep their names: what is known of a registry by its name would be lost.
+fn keeps_names(scenario: &Scenario) -> bool {
+    let mut registries = scenario.registries.iter();
+    registries.any(|registry| registry.habits != Habits::Plain)
 }
 
 /// Why a scenario cannot be played on any real cluster; `None` where it can, given the nodes.
@@ -204,15 +230,26 @@ impl Site {
             .map(|node| (node.name().to_owned(), node.address()));
         zone.add(known).await.map_err(file)?;
         let server = start_name_server(&spec, label, &names).await?;
+        let subnet = Subnet::of(&spec.network).await?;
+        let first = nodes.first().map(Node::name).unwrap_or_default();
+        let format = ["container", "inspect", "--format", "{{.Image}}", first];
+        let node_image = docker::docker(&format).await?;
 
         let registry = FakeRegistry::builder().seed(spec.seed).build()?;
         let mut before = Vec::new();
+        let mut kubernetes = None;
         for node in &nodes {
+            // What a run left that did not come to its end.
+            settings::put_back(node).await?;
+            node.clear_rules().await?;
             let state = node.state().await?;
             let resolver = node.script("cat /etc/resolv.conf", &[]).await? + "\n";
             let object = Api::<KubeNode>::all(client.clone())
                 .get(node.name())
                 .await?;
+            let info = object.status.and_then(|status| status.node_info);
+            let version = info.and_then(|info| info.kubelet_version.parse::<Release>().ok());
+            kubernetes = kubernetes.into_iter().chain(version).min();
             let object = object.spec.unwrap_or_default();
             before.push(Kept {
                 resolver,
@@ -229,6 +266,11 @@ impl Site {
             spec,
             client,
             nodes,
+            kubernetes: kubernetes.unwrap_or_default(),
+            node_image,
+            subnet,
+            addresses: AtomicU32::new(0),
+            names: tokio::sync::Mutex::default(),
             server,
             zone,
             before,
@@ -299,6 +341,11 @@ impl Site {
     /// Plays a scenario on a lot of its own, and clears the lot. `number` tells lots apart that are
     /// used at the same time or one after the other.
     pub async fn play(&self, scenario: &Scenario, number: usize, seed: u64) -> Play {
+        let _names = if keeps_names(scenario) {
+            Some(self.names.lock().await)
+        } else {
+            None
+        };
         let lot = match Lot::prepare(self, scenario, number).await {
             Ok(lot) => lot,
             Err((real, StepError::Unsupported(reason))) => {
@@ -342,6 +389,7 @@ impl Site {
 
     async fn put_node_back(&self, node: &Node, kept: &Kept) -> Result<(), SiteError> {
         node.clear_rules().await?;
+        settings::put_back(node).await?;
         // Where a play was cut off.
         let taken = identity::take(node, &self.client, kept.provider_id.as_deref()).await;
         taken.map_err(|error| SiteError::NotReady {
@@ -377,6 +425,11 @@ impl Site {
 
     fn node(&self, number: usize) -> Option<&Node> {
         self.nodes.get(number)
+    }
+
+    /// A number for an address that nobody else has.
+    fn next_address(&self) -> u32 {
+        self.addresses.fetch_add(1, Ordering::Relaxed)
     }
 
     fn name_server(&self) -> SocketAddr {

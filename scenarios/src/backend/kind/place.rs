@@ -8,7 +8,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -17,6 +17,7 @@ use hickory_proto::rr::{Name, RData, RecordType};
 use pullcheck::world::{BoxStream, DialError, DnsError, Host, Net, Resolved};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::process::{Child, ChildStdin, ChildStdout};
+use tokio::task::JoinHandle;
 
 use super::docker;
 use super::node::Node;
@@ -76,18 +77,23 @@ impl Net for NodePlace {
             let input = child.stdin.take().ok_or_else(none)?;
             let mut output = child.stdout.take().ok_or_else(none)?;
             let mut first = [0];
+            let stderr = child.stderr.take();
+            let complaint = tokio::spawn(async move {
+                let mut complaint = String::new();
+                if let Some(stderr) = stderr {
+                    let _ = stderr.take(4096).read_to_string(&mut complaint).await;
+                }
+                complaint
+            });
             if output.read(&mut first).await.map_err(other)? == 1 && first == *b"+" {
                 return Ok(Box::new(Carried {
                     input: Some(input),
                     output,
+                    complaint: Some(complaint),
                     _child: child,
                 }) as BoxStream);
             }
-            let mut complaint = String::new();
-            if let Some(stderr) = child.stderr.take() {
-                let _ = stderr.take(4096).read_to_string(&mut complaint).await;
-            }
-            Err(why(&complaint))
+            Err(why(&complaint.await.unwrap_or_default()))
         })
     }
 }
@@ -114,6 +120,18 @@ fn why(complaint: &str) -> DialError {
         },
         |(_, error)| error,
     )
+}
+
+/// How a connection ended, where a shell complains of it.
+fn cut_off(complaint: &str) -> Option<io::ErrorKind> {
+    let table = [
+        ("Connection reset", io::ErrorKind::ConnectionReset),
+        ("Connection timed out", io::ErrorKind::TimedOut),
+        ("No route to host", io::ErrorKind::HostUnreachable),
+        ("Broken pipe", io::ErrorKind::BrokenPipe),
+    ];
+    let found = table.into_iter().find(|(text, _)| complaint.contains(text));
+    found.map(|(_, kind)| kind)
 }
 
 /// The first server of a `resolv.conf`.
@@ -199,6 +217,8 @@ fn read(answer: &[u8], server: Option<String>) -> Result<Resolved, DnsError> {
 struct Carried {
     input: Option<ChildStdin>,
     output: ChildStdout,
+    /// What the process says on its way out; none once it has been heard.
+    complaint: Option<JoinHandle<String>>,
     /// Ended when this is dropped.
     _child: Child,
 }
@@ -209,7 +229,18 @@ impl AsyncRead for Carried {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.output).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = ready!(Pin::new(&mut self.output).poll_read(context, buffer));
+        let ended = read.is_ok() && buffer.filled().len() == before && buffer.remaining() > 0;
+        // An end that was no orderly one: only the process knows.
+        if ended && let Some(complaint) = &mut self.complaint {
+            let said = ready!(Pin::new(complaint).poll(context)).unwrap_or_default();
+            self.complaint = None;
+            if let Some(kind) = cut_off(&said) {
+                return Poll::Ready(Err(kind.into()));
+            }
+        }
+        Poll::Ready(read)
     }
 }
 
@@ -264,6 +295,13 @@ mod tests {
         for (text, want) in table {
             assert_eq!(why(text), want, "for {text:?}");
         }
+    }
+
+    #[test]
+    fn how_connections_are_cut_off() {
+        let reset = "cat: -: Connection reset by peer";
+        assert_eq!(cut_off(reset), Some(io::ErrorKind::ConnectionReset));
+        assert_eq!(cut_off(""), None);
     }
 
     #[test]

@@ -171,26 +171,6 @@ impl Registry {
         }
     }
 
-    /// Stops the program in its tracks, or lets it go on: the kernel still accepts connections.
-    pub(super) async fn pause(&self, on: bool) -> Result<(), StepError> {
-        let name = &self.container.name;
-        let arguments = [
-            "container",
-            "inspect",
-            "--format",
-            "{{.State.Paused}}",
-            name,
-        ];
-        let paused = docker::docker(&arguments).await;
-        let paused = paused.map_err(|error| StepError::failed(&error))?;
-        if (paused == "true") == on {
-            return Ok(());
-        }
-        let word = if on { "pause" } else { "unpause" };
-        let done = docker::docker(&["container", word, name]).await;
-        done.map(drop).map_err(|error| StepError::failed(&error))
-    }
-
     async fn change_tenant(&self, change: &Value) -> Result<(), StepError> {
         let text = change.to_string();
         self.order(Method::POST, "/azure", &text).await.map(drop)
@@ -283,8 +263,23 @@ impl Registry {
         self.order(Method::PUT, &path, "").await.map(drop)
     }
 
-    pub(super) async fn set_faults(&self, rules: &[Rule]) -> Result<(), StepError> {
-        let script = json!({"rules": rules}).to_string();
+    /// `address` gives that of a node of the file.
+    pub(super) async fn set_faults(
+        &self,
+        rules: &[Rule],
+        address: impl Fn(&str) -> Option<IpAddr>,
+    ) -> Result<(), StepError> {
+        let mut script = json!({"rules": rules});
+        let rules = script.pointer_mut("/rules").and_then(Value::as_array_mut);
+        for rule in rules.into_iter().flatten() {
+            // The registry sees addresses, where the file says which node.
+            if let Some(client) = rule.pointer_mut("/match/client")
+                && let Some(address) = client.as_str().and_then(&address)
+            {
+                *client = json!(address);
+            }
+        }
+        let script = script.to_string();
         self.order(Method::PUT, "/faults", &script).await.map(drop)
     }
 
