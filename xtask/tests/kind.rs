@@ -9,17 +9,23 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A machine of our own: its programs, its cache, its kubeconfig.
 struct Machine {
     folder: tempfile::TempDir,
+    /// A program that has just been written cannot be started while another thread starts one.
+    _alone: MutexGuard<'static, ()>,
 }
+
+static ALONE: Mutex<()> = Mutex::new(());
 
 impl Machine {
     /// `docker` is the body of a shell script; none is a machine without it.
     fn new(docker: Option<&str>) -> Self {
         let machine = Self {
             folder: tempfile::tempdir().unwrap(),
+            _alone: ALONE.lock().unwrap_or_else(PoisonError::into_inner),
         };
         fs::create_dir(machine.path("bin")).unwrap();
         // A packet filter that has Docker's chain and takes whatever is asked.
@@ -66,7 +72,10 @@ impl Machine {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
         assert_eq!(output.stdout, b"", "{arguments:?}");
         let kubeconfig = fs::read_to_string(self.path("kubeconfig")).unwrap();
-        assert_eq!(kubeconfig, KUBECONFIG, "the user's kubeconfig is left alone");
+        assert_eq!(
+            kubeconfig, KUBECONFIG,
+            "the user's kubeconfig is left alone"
+        );
         text
     }
 }
@@ -135,7 +144,14 @@ fn a_cluster_that_another_run_is_busy_with() {
     let held = fs::File::create(locks.join("cluster-shop")).unwrap();
     held.lock().unwrap();
     for command in [
-        &["scenario", "bad-tag", "--backend", "kind", "--cluster", "shop"][..],
+        &[
+            "scenario",
+            "bad-tag",
+            "--backend",
+            "kind",
+            "--cluster",
+            "shop",
+        ][..],
         &["kind", "up", "--name", "shop"],
         &["kind", "down", "--name", "shop"],
     ] {
@@ -159,7 +175,10 @@ fn options_that_do_not_go_together_and_images_that_are_none() {
             &["--kubernetes", "1.31.4", "--image", "kindest/node:v1.31.4"],
             "--kubernetes cannot be used with",
         ),
-        (&["--context", "somewhere"], "is no context of a kind cluster"),
+        (
+            &["--context", "somewhere"],
+            "is no context of a kind cluster",
+        ),
     ];
     for (more, want) in table {
         let arguments = [&["scenario", "bad-tag", "--backend", "kind"], more].concat();
