@@ -3,7 +3,7 @@
 
 use axum::body::Body;
 use libfuzzer_sys::fuzz_target;
-use sim_cluster::Cluster;
+use sim_cluster::cluster::Cluster;
 use tower::ServiceExt as _;
 
 fuzz_target!(|text: &str| {

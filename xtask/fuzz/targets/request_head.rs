@@ -1,14 +1,11 @@
 //! Any bytes on a connection of the fake registry: it answers or closes, and ends.
 #![no_main]
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use fake_registry::{Conn, FakeRegistry, Scheme};
 use libfuzzer_sys::fuzz_target;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-static REGISTRY: OnceLock<FakeRegistry> = OnceLock::new();
 
 fuzz_target!(|data: &[u8]| {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -17,13 +14,13 @@ fuzz_target!(|data: &[u8]| {
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        let registry = REGISTRY.get_or_init(|| {
-            FakeRegistry::builder()
-                .journal_limit(16)
-                .image("registry.example", "team/web:v1 linux/amd64 1x1KiB")
-                .build()
-                .expect("a registry")
-        });
+        // One of its own for each input, so that an input replayed does what it did.
+        let registry = FakeRegistry::builder()
+            .seed(1)
+            .journal_limit(16)
+            .image("registry.example", "team/web:v1 linux/amd64 1x1KiB")
+            .build()
+            .expect("a registry");
         let (mut ours, theirs) = tokio::io::duplex(64 * 1024);
         let conn = Conn {
             peer: "192.0.2.1:40000".parse().expect("an address"),
