@@ -138,6 +138,27 @@ async fn an_upload_that_nobody_comes_back_to_is_gone() {
     assert_eq!(client.get(&used).await.header("range"), Some("0-8"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn sessions_are_few_and_the_one_that_was_idle_longest_makes_room() {
+    let client = client(&plain());
+    let mut places = Vec::new();
+    for _ in 0..1025 {
+        let started = client.ask("POST", "/v2/a/blobs/uploads/", b"").await;
+        places.push(started.header("location").unwrap().to_owned());
+        sleep(Duration::from_millis(1)).await;
+        if places.len() == 2 {
+            // The first is no longer the oldest.
+            assert_eq!(client.ask("PATCH", &places[0], b"abc").await.status, 202);
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+    let (first, second) = (client.get(&places[0]).await, client.get(&places[1]).await);
+    assert_eq!((first.status, second.status), (204, 404));
+    assert_eq!(second.code(), "BLOB_UPLOAD_UNKNOWN");
+    assert_eq!(client.get(&places[2]).await.status, 204);
+    assert_eq!(client.get(&places[1024]).await.status, 204);
+}
+
 #[tokio::test]
 async fn sizes_are_part_of_a_description() {
     let client =
