@@ -28,8 +28,8 @@ const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-l
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing -Cforce-frame-pointers=yes -Ccodegen-units=16";
 
-/// Limits of one input, in the words of libFuzzer.
-const LIMITS: &[&str] = &["-timeout=10", "-rss_limit_mb=2048", "-max_len=16384"];
+/// Limits of one input, in the words of libFuzzer. Time is wall time, and a busy machine is no finding.
+const LIMITS: &[&str] = &["-timeout=30", "-rss_limit_mb=2048", "-max_len=16384"];
 
 /// Could not run.
 const FAILED: u8 = 2;
