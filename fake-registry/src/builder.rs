@@ -274,13 +274,13 @@ impl Builder {
             }
             add(&mut places, name, Place::Registry(registry))?;
         }
-        if state.is_some() {
-            add(&mut places, "management.azure.com".into(), Place::Arm)?;
+        if let Some(state) = &state {
             add(
                 &mut places,
-                "login.microsoftonline.com".into(),
-                Place::Entra,
+                state.cloud.resource_manager().into(),
+                Place::Arm,
             )?;
+            add(&mut places, state.cloud.entra().into(), Place::Entra)?;
             add(&mut places, "graph.microsoft.com".into(), Place::Graph)?;
             add(&mut places, "169.254.169.254".into(), Place::Imds)?;
         }

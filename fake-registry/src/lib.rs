@@ -90,8 +90,8 @@ mod window;
 
 pub use auth::{Accounts, AuthPolicy, TokenService};
 pub use azure::{
-    AcrRegistry, AzureError, AzureHandle, ConditionError, CustomRole, ManagedCluster, Principal,
-    RepositoryToken, Scope, Sku, SpellingError, Tenant, VirtualNetwork,
+    AcrRegistry, AzureError, AzureHandle, Cloud, ConditionError, CustomRole, ManagedCluster,
+    Principal, RepositoryToken, Scope, Sku, SpellingError, Tenant, VirtualNetwork,
 };
 pub use builder::{BuildError, Builder};
 pub use clock::Clock;

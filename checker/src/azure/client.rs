@@ -10,6 +10,7 @@ use http::header::{ACCEPT, AUTHORIZATION, RETRY_AFTER, USER_AGENT};
 use http::{HeaderValue, StatusCode};
 use serde_json::Value;
 
+use super::cloud::Cloud;
 use super::facts::Lookup;
 use crate::evidence::{HttpFailure, Method};
 use crate::keyring::Secret;
@@ -97,6 +98,7 @@ pub enum ArmError {
 /// Asks ARM and remembers what it asked.
 pub(super) struct Client<'a> {
     arm: &'a Arm,
+    endpoint: http::Uri,
     place: &'a Place,
     clock: Arc<dyn WallClock>,
     token: Option<Secret>,
@@ -104,9 +106,10 @@ pub(super) struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    pub(super) fn new(world: &'a World, arm: &'a Arm) -> Self {
+    pub(super) fn new(world: &'a World, arm: &'a Arm, cloud: Cloud) -> Self {
         Self {
             arm,
+            endpoint: arm.endpoint_of(cloud),
             place: &world.workstation,
             clock: Arc::clone(&world.clock),
             token: None,
@@ -185,8 +188,8 @@ impl<'a> Client<'a> {
             why: "`nextLink` leads to another host".into(),
         };
         let uri: http::Uri = link.parse().map_err(|_| elsewhere())?;
-        let same = uri.scheme() == self.arm.endpoint.scheme()
-            && uri.authority() == self.arm.endpoint.authority();
+        let same =
+            uri.scheme() == self.endpoint.scheme() && uri.authority() == self.endpoint.authority();
         let path = uri
             .path_and_query()
             .filter(|_| same)
@@ -244,7 +247,7 @@ impl<'a> Client<'a> {
         if let Some(token) = &self.token {
             return Ok(token.clone());
         }
-        let resource = format!("{}/", self.arm.endpoint.to_string().trim_end_matches('/'));
+        let resource = format!("{}/", self.endpoint.to_string().trim_end_matches('/'));
         let token = self.arm.token.token(&resource).await;
         let token = token.map_err(|error| ArmError::NoToken {
             why: error.to_string(),
@@ -254,7 +257,7 @@ impl<'a> Client<'a> {
     }
 
     async fn send(&self, path: &str, token: &Secret) -> Result<Answer, ArmError> {
-        let url = Url::parse(&self.arm.endpoint.to_string())
+        let url = Url::parse(&self.endpoint.to_string())
             .ok_or_else(|| self.unreachable("the endpoint is not a URL".into()))?;
         let bearer = format!("Bearer {}", token.expose());
         if HeaderValue::from_str(&bearer).is_err() {
@@ -286,7 +289,7 @@ impl<'a> Client<'a> {
     }
 
     fn unreachable(&self, why: String) -> ArmError {
-        let host = self.arm.endpoint.host().unwrap_or_default().to_owned();
+        let host = self.endpoint.host().unwrap_or_default().to_owned();
         ArmError::Unreachable { host, why }
     }
 }

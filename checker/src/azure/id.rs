@@ -77,22 +77,6 @@ pub fn registry_login_server(host: &str) -> Option<String> {
     (known && named).then_some(host)
 }
 
-/// The suffixes of login servers in Azure's clouds: public, US government, China.
-pub(crate) const SUFFIXES: [&str; 3] = [".azurecr.io", ".azurecr.us", ".azurecr.cn"];
-
-/// The suffix of login servers in the cloud that a region belongs to.
-pub(crate) fn suffix_of_region(region: &str) -> &'static str {
-    let region = region.to_ascii_lowercase();
-    let [public, government, china] = SUFFIXES;
-    if region.starts_with("usgov") || region.starts_with("usdod") {
-        government
-    } else if region.starts_with("china") {
-        china
-    } else {
-        public
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,22 +7,27 @@
 
 mod cache;
 mod client;
+mod cloud;
 mod facts;
 mod id;
 mod limits;
 mod read;
 mod roles;
+#[cfg(feature = "azure-identity")]
+mod sign_in;
 
 #[cfg(test)]
 mod tests;
 
 pub use cache::CacheRule;
 pub use client::ArmError;
+pub use cloud::Cloud;
 pub use facts::{
     Assignment, AzureFacts, AzureGap, ClusterFacts, Grant, KubeletIdentity, Lookup,
     PrivateEndpoint, RegistryFacts, RegistryMode,
 };
 pub use id::{NodeId, registry_login_server, same_id};
-pub(crate) use id::{SUFFIXES, suffix_of_region};
 pub use limits::{READS_PER_PULL_EXTRA, SkuLimits, sku_limits};
 pub use read::{Question, read};
+#[cfg(feature = "azure-identity")]
+pub use sign_in::{SignIn, Variables, Way};

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::cache;
 use super::client::{ArmError, Client};
+use super::cloud::Cloud;
 use super::facts::{
     Assignment, AzureFacts, AzureGap, ClusterFacts, Grant, KubeletIdentity, PrivateEndpoint,
     RegistryFacts, RegistryMode,
@@ -45,8 +46,10 @@ const DEFINITION: &str = "Microsoft.Authorization/roleDefinitions/read";
 
 /// Asks ARM through the workstation's network.
 pub async fn read(world: &World, arm: &Arm, question: &Question) -> AzureFacts {
+    let login = question.login_server.as_deref();
+    let cloud = login.and_then(Cloud::of_registry).unwrap_or(Cloud::Public);
     let mut reader = Reader {
-        client: Client::new(world, arm),
+        client: Client::new(world, arm, cloud),
         facts: AzureFacts::default(),
     };
     let nodes: BTreeSet<NodeId> = question

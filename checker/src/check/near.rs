@@ -1,6 +1,6 @@
 //! Registry hosts that people misspell, and what they meant.
 
-use crate::azure::SUFFIXES;
+use crate::azure::Cloud;
 use crate::evidence::{Evidence, Role, Seen};
 use crate::reference::{Host, Reference};
 use crate::world::World;
@@ -49,14 +49,14 @@ pub(super) async fn corrected_host(
 /// The same registry in Azure's other clouds.
 fn other_clouds(host: &str) -> Vec<String> {
     let host = host.to_ascii_lowercase();
-    let named = SUFFIXES
-        .iter()
-        .find_map(|suffix| Some((*suffix, host.strip_suffix(suffix)?)));
-    let others = named.into_iter().flat_map(|(written, name)| {
-        let other = SUFFIXES.iter().filter(move |one| **one != written);
-        other.map(move |suffix| format!("{name}{suffix}"))
-    });
-    others.collect()
+    let Some(written) = Cloud::of_registry(&host) else {
+        return Vec::new();
+    };
+    let name = host.strip_suffix(written.suffix()).unwrap_or(&host);
+    let others = Cloud::ALL.into_iter().filter(|cloud| *cloud != written);
+    others
+        .map(|cloud| format!("{name}{}", cloud.suffix()))
+        .collect()
 }
 
 pub(super) fn near(host: &str) -> Option<String> {

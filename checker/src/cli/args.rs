@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::azure::AzureAccess;
 use super::credentials::Credentials;
 use super::probing::Probing;
 
@@ -275,21 +276,6 @@ pub(super) struct ImageTarget {
     pub(super) credentials: Credentials,
     #[command(flatten)]
     pub(super) network: Network,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct AzureAccess {
-    /// A file that holds a token for Azure Resource Manager; gives access to roles and registry settings.
-    #[arg(long, value_name = "FILE", env = "PULLCHECK_ARM_TOKEN_FILE")]
-    pub(super) arm_token_file: Option<PathBuf>,
-    /// Another Azure Resource Manager than the public cloud's.
-    #[arg(
-        long,
-        value_name = "URL",
-        requires = "arm_token_file",
-        env = "PULLCHECK_ARM_ENDPOINT"
-    )]
-    pub(super) arm_endpoint: Option<String>,
 }
 
 #[derive(Debug, Args)]

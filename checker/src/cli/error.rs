@@ -36,9 +36,29 @@ pub(super) enum CliError {
     #[error("`{text}` is not the address of Azure Resource Manager")]
     #[diagnostic(
         code(pullcheck::arm),
-        help("write https://HOST, as {}", crate::world::Arm::PUBLIC)
+        help("write https://HOST, as {}", crate::azure::Cloud::Public.resource_manager())
     )]
     ArmEndpoint { text: String },
+    #[cfg(feature = "azure-identity")]
+    #[error("--azure-auth needs the variable {variable}")]
+    #[diagnostic(
+        code(pullcheck::azure),
+        help(
+            "the variables are those of the Azure SDKs: AZURE_TENANT_ID, AZURE_CLIENT_ID and one for the credential"
+        )
+    )]
+    AzureVariable { variable: &'static str },
+    #[cfg(not(feature = "azure-identity"))]
+    #[error("this pullcheck was built without signing in to Azure")]
+    #[diagnostic(
+        code(pullcheck::azure),
+        help(
+            "build it with `--features azure-identity`, or give a token: az account get-access-token \
+             --resource https://management.azure.com --query accessToken --output tsv > arm-token, \
+             and --arm-token-file arm-token"
+        )
+    )]
+    NoAzureIdentity,
     #[error("{} cannot be read", path.display())]
     #[diagnostic(code(pullcheck::file))]
     File { path: PathBuf, source: io::Error },

@@ -4,6 +4,7 @@
 //! progress and errors to standard error; a closed pipe is quiet. Both binaries enter here.
 
 mod args;
+mod azure;
 mod bench;
 mod credentials;
 mod docs;

@@ -5,16 +5,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::args::{AzureAccess, ClusterTarget, ImageTarget, ManifestsTarget, Network, WideTarget};
+use super::args::{ClusterTarget, ImageTarget, ManifestsTarget, Network, WideTarget};
 use super::error::CliError;
 use crate::check::{MAX_FILE, Manifests, Request, Settings};
 use crate::evidence::Platform;
-use crate::keyring::{Credential, Secret};
+use crate::keyring::Credential;
 use crate::reference::Reference;
 use crate::world::real::{
     SystemClock, SystemNet, SystemPrograms, proxies_of_environment, read_ca_file,
 };
-use crate::world::{Arm, FixedToken, Place, Trust, Vantage, World};
+use crate::world::{Place, Trust, Vantage, World};
 
 pub(super) const SECRET_LIMIT: u64 = 64 * 1024;
 
@@ -61,10 +61,7 @@ pub(super) async fn wide(target: &WideTarget) -> Result<(World, String, Settings
     let mut settings = settings(&target.network)?;
     settings.no_probe = target.no_probe;
     target.credentials.read_into(&mut settings, false)?;
-    let mut world = world(&target.network)?;
-    if let Some(arm) = arm(&target.azure)? {
-        world = world.with_arm(arm);
-    }
+    let world = target.azure.add_to(world(&target.network)?)?;
     let (world, namespace) = connected(
         world,
         target.kubeconfig.as_deref(),
@@ -97,10 +94,7 @@ pub(super) async fn manifests(
         .collect::<Result<Vec<_>, _>>()?;
     let mut settings = settings(&target.network)?;
     settings.platform = Some(own_platform());
-    let mut world = world(&target.network)?;
-    if let Some(arm) = arm(&target.azure)? {
-        world = world.with_arm(arm);
-    }
+    let mut world = target.azure.add_to(world(&target.network)?)?;
     let mut namespace = "default".to_owned();
     if target.with_cluster {
         (world, namespace) = connected(
@@ -237,31 +231,6 @@ fn server(text: &str) -> Result<SocketAddr, CliError> {
         .ok()
         .or_else(alone)
         .ok_or_else(|| CliError::Dns { text: text.into() })
-}
-
-fn arm(access: &AzureAccess) -> Result<Option<Arm>, CliError> {
-    let Some(path) = &access.arm_token_file else {
-        return Ok(None);
-    };
-    let token = String::from_utf8_lossy(&read(path, SECRET_LIMIT)?)
-        .trim()
-        .to_owned();
-    let mut arm = Arm::new(Arc::new(FixedToken(Secret::new(token))));
-    if let Some(text) = &access.arm_endpoint {
-        let wrong = || CliError::ArmEndpoint { text: text.clone() };
-        let endpoint: http::Uri = text.parse().map_err(|_| wrong())?;
-        let plain = endpoint
-            .path_and_query()
-            .is_none_or(|path| path.as_str() == "/");
-        if !matches!(endpoint.scheme_str(), Some("https" | "http"))
-            || endpoint.host().is_none()
-            || !plain
-        {
-            return Err(wrong());
-        }
-        arm = arm.with_endpoint(endpoint);
-    }
-    Ok(Some(arm))
 }
 
 fn platform(text: &str) -> Result<Platform, CliError> {

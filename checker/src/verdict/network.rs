@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::ending::{Stop, addresses, from, host, is_private, reached_from_elsewhere, role};
 use super::{Case, Draft, Settle, dates, proxy};
+use crate::azure::Cloud;
 use crate::cause::Cause;
 use crate::evidence::{Certificate, Fact, HttpFailure, Role, Seen, TlsFailure};
 use crate::stage::Stage;
@@ -133,19 +134,22 @@ fn no_such_name(case: &Case<'_>, vantage: &Vantage, fact: &Fact, because: String
 fn other_cloud(case: &Case<'_>, because: &str) -> Option<Draft> {
     let corrected = case.corrected_host?;
     let written = case.reference?.registry().host().to_string();
-    let suffix = |host: &str| {
-        let known = crate::azure::SUFFIXES.iter().copied();
-        known.into_iter().find(|suffix| host.ends_with(suffix))
-    };
-    let (wrong, right) = (suffix(&written)?, suffix(corrected)?);
-    if wrong == right || written.strip_suffix(wrong) != corrected.strip_suffix(right) {
+    let (wrong, right) = (
+        Cloud::of_registry(&written)?,
+        Cloud::of_registry(corrected)?,
+    );
+    if wrong == right
+        || written.strip_suffix(wrong.suffix()) != corrected.strip_suffix(right.suffix())
+    {
         return None;
     }
     let region = case.node.and_then(|node| node.region.as_deref());
     let because = format!("{because}, and {corrected} does");
-    if let Some(region) = region.filter(|region| crate::azure::suffix_of_region(region) == right) {
-        let because =
-            format!("{because}: the node is in {region}, where registries end in {right}");
+    if let Some(region) = region.filter(|region| Cloud::of_region(region) == right) {
+        let because = format!(
+            "{because}: the node is in {region}, where registries end in {}",
+            right.suffix()
+        );
         return Some(Draft::proven(Stage::Dns, Cause::CloudSuffixWrong, because));
     }
     let candidates = vec![

@@ -21,8 +21,10 @@ use rustls_pki_types::CertificateDer;
 use serde::{Serialize, Serializer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::azure::Cloud;
 use crate::keyring::Secret;
 pub use crate::reference::{Authority, Host};
+use crate::wire::claims::Claims;
 pub use client::{ClientCertificate, ClientCertificateError};
 pub use programs::{Call, MAX_ERRORS, MAX_OUTPUT, NoPrograms, Programs, Ran, RunError};
 pub(crate) use proxies::is_within;
@@ -364,29 +366,32 @@ pub trait WallClock: Send + Sync {
 /// Access to Azure Resource Manager, through the workstation's network.
 #[derive(Clone)]
 pub struct Arm {
-    /// `https://host[:port]` without a path.
-    pub endpoint: http::Uri,
+    /// `https://host[:port]` without a path; that of the registry's cloud unless set.
+    pub endpoint: Option<http::Uri>,
     /// Where tokens come from.
     pub token: Arc<dyn TokenSource>,
 }
 
 impl Arm {
-    /// The public cloud's endpoint.
-    pub const PUBLIC: &'static str = "https://management.azure.com";
-
-    /// The public cloud.
+    /// The cloud of the registry in question.
     pub fn new(token: Arc<dyn TokenSource>) -> Self {
         Self {
-            endpoint: http::Uri::from_static(Self::PUBLIC),
+            endpoint: None,
             token,
         }
     }
 
-    /// Another cloud, or a test.
+    /// One endpoint whatever is asked about: a cloud, or a test.
     #[must_use]
     pub fn with_endpoint(mut self, endpoint: http::Uri) -> Self {
-        self.endpoint = endpoint;
+        self.endpoint = Some(endpoint);
         self
+    }
+
+    /// The endpoint for questions about a cloud.
+    pub(crate) fn endpoint_of(&self, cloud: Cloud) -> http::Uri {
+        let own = self.endpoint.clone();
+        own.unwrap_or_else(|| http::Uri::from_static(cloud.resource_manager()))
     }
 }
 
@@ -414,14 +419,26 @@ pub struct TokenSourceError {
     pub text: String,
 }
 
-/// A token that is already there: from a file, from the environment, or made by a test.
+/// A token that is already there: from a file, from the environment, or made by a test. One that says that it is
+/// for another of Azure's clouds is not given out.
 #[derive(Clone, Debug)]
 pub struct FixedToken(pub Secret);
 
 impl TokenSource for FixedToken {
-    fn token<'a>(&'a self, _resource: &'a str) -> BoxFuture<'a, Result<Secret, TokenSourceError>> {
-        let token = self.0.clone();
-        Box::pin(async move { Ok(token) })
+    fn token<'a>(&'a self, resource: &'a str) -> BoxFuture<'a, Result<Secret, TokenSourceError>> {
+        let audience = Claims::read(self.0.expose()).and_then(|claims| claims.audience);
+        let clouds = (
+            audience.as_deref().and_then(Cloud::of_audience),
+            Cloud::of_audience(resource),
+        );
+        let given = match (clouds, audience) {
+            ((Some(own), Some(asked)), Some(audience)) if own != asked => Err(TokenSourceError {
+                source_name: "the token that was given".into(),
+                text: format!("it is for {audience}, and {resource} is in another cloud"),
+            }),
+            _ => Ok(self.0.clone()),
+        };
+        Box::pin(async move { given })
     }
 }
 

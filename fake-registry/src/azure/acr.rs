@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::state::{Acr, State};
-use super::{ACR_AUDIENCE, ARM_AUDIENCE, read_entra_token};
+use super::{ACR_AUDIENCE, read_entra_token};
 use crate::auth::accounts::equal;
 use crate::auth::jwt::claim;
 use crate::auth::token::Signer;
@@ -157,7 +157,7 @@ impl Acrs<'_> {
         };
         let mut audiences = vec![ACR_AUDIENCE];
         if self.acr.spec.arm_audience {
-            audiences.extend([ARM_AUDIENCE, "https://management.core.windows.net/"]);
+            audiences.extend(self.state.cloud.audiences());
         }
         let claims = read_entra_token(
             &self.core.keys,

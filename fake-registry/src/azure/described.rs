@@ -284,7 +284,11 @@ impl Described {
             tenant = tenant.cluster(cluster.into_cluster());
         }
         for registry in self.registries {
-            let login_server = format!("{}.azurecr.io", registry.name.to_ascii_lowercase());
+            let login_server = format!(
+                "{}.{}",
+                registry.name.to_ascii_lowercase(),
+                tenant.cloud.registries()
+            );
             let lines = registry.images.iter();
             images.extend(lines.map(|line| (login_server.clone(), line.clone())));
             tenant = tenant.registry(registry.into_registry());

@@ -1,11 +1,16 @@
-//! The token endpoint of Entra: client credentials, version 1 and 2.
+//! The token endpoint of Entra: client credentials, version 1 and 2, by a secret or by a federated assertion.
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::state::{State, Who};
 use super::{TOKEN_LIFETIME, entra_token};
+use crate::auth::jwt::{self, Unaccepted};
 use crate::core::{Call, Core};
 use crate::message::{Reply, json_reply, param};
+
+/// Whom a token is made out to that is to be exchanged here.
+pub(super) const EXCHANGE_AUDIENCE: &str = "api://AzureADTokenExchange";
 
 struct Refused {
     status: StatusCode,
@@ -80,12 +85,17 @@ pub(crate) fn answer(core: &Core, call: &Call<'_>, form: &str) -> Reply {
         );
     }
     let client_id = value("client_id");
-    let found = state
-        .principals
-        .values()
-        .find(|who| who.client_id.eq_ignore_ascii_case(&client_id) && who.secret.is_some());
-    let Some((who, (secret, expires))) = found.and_then(|who| Some((who, who.secret.as_ref()?)))
-    else {
+    let assertion = value("client_assertion");
+    let federated = |object_id: &str| state.federated.iter().any(|(who, ..)| who == object_id);
+    let found = state.principals.values().find(|who| {
+        who.client_id.eq_ignore_ascii_case(&client_id)
+            && if assertion.is_empty() {
+                who.secret.is_some()
+            } else {
+                federated(&who.object_id)
+            }
+    });
+    let Some(who) = found else {
         let text = format!(
             "Application with identifier '{client_id}' was not found in the directory '{}'.",
             state.name
@@ -100,22 +110,15 @@ pub(crate) fn answer(core: &Core, call: &Call<'_>, form: &str) -> Reply {
             ),
         );
     };
-    if !crate::auth::accounts::equal(secret.as_bytes(), value("client_secret").as_bytes()) {
-        let text = format!(
-            "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '{client_id}'."
-        );
+    let proven = if assertion.is_empty() {
+        by_secret(core, who, &value("client_secret"))
+    } else {
+        by_assertion(core, &state, who, &assertion)
+    };
+    if let Err((number, text)) = proven {
         return refuse(
             core,
-            &refused(StatusCode::UNAUTHORIZED, "invalid_client", 7_000_215, text),
-        );
-    }
-    if expires.is_some_and(|until| core.clock.now() >= until) {
-        let text = format!(
-            "The provided client secret keys for app '{client_id}' are expired. Visit the Azure portal to create new keys for your app: https://aka.ms/NewClientSecret, or consider using certificate credentials for added security: https://aka.ms/certCreds."
-        );
-        return refuse(
-            core,
-            &refused(StatusCode::UNAUTHORIZED, "invalid_client", 7_000_222, text),
+            &refused(StatusCode::UNAUTHORIZED, "invalid_client", number, text),
         );
     }
     let audience = if version == 1 {
@@ -150,6 +153,69 @@ pub(crate) fn answer(core: &Core, call: &Call<'_>, form: &str) -> Reply {
             "token_type": "Bearer", "expires_in": lifetime, "ext_expires_in": lifetime, "access_token": token,
         }),
     )
+}
+
+/// The application knows its secret, and the secret is still good; else the number and words of Entra.
+fn by_secret(core: &Core, who: &Who, given: &str) -> Result<(), (u32, String)> {
+    let client_id = &who.client_id;
+    let (secret, expires) = who
+        .secret
+        .as_ref()
+        .map_or(("", None), |(secret, expires)| (secret.as_str(), *expires));
+    if secret.is_empty() || !crate::auth::accounts::equal(secret.as_bytes(), given.as_bytes()) {
+        let text = format!(
+            "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '{client_id}'."
+        );
+        return Err((7_000_215, text));
+    }
+    if expires.is_some_and(|until| core.clock.now() >= until) {
+        let text = format!(
+            "The provided client secret keys for app '{client_id}' are expired. Visit the Azure portal to create new keys for your app: https://aka.ms/NewClientSecret, or consider using certificate credentials for added security: https://aka.ms/certCreds."
+        );
+        return Err((7_000_222, text));
+    }
+    Ok(())
+}
+
+/// The token of a service account that a federated credential of this identity names.
+fn by_assertion(
+    core: &Core,
+    state: &State,
+    who: &Who,
+    assertion: &str,
+) -> Result<(), (u32, String)> {
+    let claims = jwt::verify(&core.keys, assertion, core.clock.now().as_second()).map_err(
+        |why| match why {
+            Unaccepted::Expired | Unaccepted::NotYet => (
+                700_024,
+                "Client assertion is not within its valid time range.".to_owned(),
+            ),
+            _ => (50_027, "JWT token is invalid or malformed.".to_owned()),
+        },
+    )?;
+    let for_us = claims
+        .get("aud")
+        .and_then(Value::as_array)
+        .is_some_and(|all| all.iter().any(|one| one == EXCHANGE_AUDIENCE));
+    if !for_us {
+        let text = format!(
+            "No matching federated identity record found for presented assertion audience '{}'. Please note that the audience value should be '{EXCHANGE_AUDIENCE}'.",
+            claims.get("aud").unwrap_or(&Value::Null)
+        );
+        return Err((700_212, text));
+    }
+    let (issuer, subject) = (jwt::claim(&claims, "iss"), jwt::claim(&claims, "sub"));
+    let known = state
+        .federated
+        .iter()
+        .any(|(id, iss, sub)| *id == who.object_id && iss == issuer && sub == subject);
+    if known {
+        return Ok(());
+    }
+    let text = format!(
+        "No matching federated identity record found for presented assertion subject '{subject}'. Check your federated identity credential Subject, Audience and Issuer against the presented assertion."
+    );
+    Err((700_213, text))
 }
 
 /// What clients read before they ask for a token.

@@ -57,7 +57,7 @@ pub(crate) fn answer(core: &Core, call: &Call<'_>) -> Reply {
     match (call.path, machine) {
         ("/metadata/identity/oauth2/token", machine) => token(core, call, &state, machine),
         ("/metadata/instance" | "/metadata/instance/compute", Some(machine)) => {
-            let compute = compute(call, machine);
+            let compute = compute(call, &state, machine);
             let whole = call.path == "/metadata/instance";
             json_reply(
                 StatusCode::OK,
@@ -76,9 +76,9 @@ pub(crate) fn answer(core: &Core, call: &Call<'_>) -> Reply {
     }
 }
 
-fn compute(call: &Call<'_>, machine: &Machine) -> Value {
+fn compute(call: &Call<'_>, state: &State, machine: &Machine) -> Value {
     json!({
-        "azEnvironment": "AzurePublicCloud",
+        "azEnvironment": state.cloud.environment(),
         "location": machine.location,
         "name": call.connection.client.as_ref(),
         "osType": "Linux",

@@ -7,6 +7,7 @@
 mod access;
 pub(crate) mod acr;
 pub(crate) mod arm;
+mod cloud;
 mod condition;
 pub(crate) mod data_plane;
 pub(crate) mod described;
@@ -26,6 +27,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+pub use cloud::Cloud;
 pub use condition::ConditionError;
 pub use described::SpellingError;
 pub use state::AzureError;
@@ -48,7 +50,6 @@ pub(crate) use imds::answer as imds;
 
 /// How long tokens of Entra and the metadata service last.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(3599);
-pub(crate) const ARM_AUDIENCE: &str = "https://management.azure.com/";
 pub(crate) const ACR_AUDIENCE: &str = "https://containerregistry.azure.net";
 
 pub(crate) struct Azure {
@@ -143,26 +144,40 @@ impl FakeRegistry {
     /// A token for Resource Manager whose bearer may do everything, as an administrator outside
     /// of the described roles; an empty text without a tenant.
     pub fn arm_token(&self, object_id: &str) -> String {
-        self.mint(object_id, ARM_AUDIENCE, json!({"fake_rights": "all"}))
+        self.mint(object_id, None, json!({"fake_rights": "all"}))
     }
 
     /// A token for Resource Manager whose bearer may do what the tenant's roles say.
     pub fn arm_token_with_roles(&self, object_id: &str) -> String {
-        self.mint(object_id, ARM_AUDIENCE, Value::Null)
+        self.mint(object_id, None, Value::Null)
     }
 
-    fn mint(&self, object_id: &str, audience: &str, extra: Value) -> String {
+    /// A token of a cluster's issuer for one of its service accounts, as a pod with workload identity has it in a
+    /// file. Entra takes it where a federated credential says so.
+    pub fn service_account_token(&self, issuer: &str, subject: &str) -> String {
+        let now = self.core().clock.now().as_second();
+        let claims = json!({
+            "aud": [entra::EXCHANGE_AUDIENCE], "iss": issuer, "sub": subject,
+            "iat": now, "nbf": now, "exp": now + 3600,
+        });
+        jwt::sign(&self.core().keys, &claims)
+    }
+
+    /// A token of Entra; for Resource Manager unless another audience is named.
+    fn mint(&self, object_id: &str, audience: Option<&str>, extra: Value) -> String {
         let core = self.core();
         let Some(azure) = &core.azure else {
             return String::new();
         };
+        let state = azure.read();
+        let [resource_manager, _] = state.cloud.audiences();
         entra_token(
             &core.keys,
             core.clock,
             &core.random,
-            &azure.read(),
+            &state,
             object_id,
-            audience,
+            audience.unwrap_or(resource_manager),
             extra,
         )
     }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::arm::operations::Operations;
+use super::cloud::Cloud;
 use super::condition::{Condition, ConditionError};
 use super::network::Cidr;
 use super::roles::{self, Role};
@@ -21,6 +22,7 @@ use crate::random::named_guid;
 
 pub(crate) struct State {
     pub(crate) name: String,
+    pub(crate) cloud: Cloud,
     pub(crate) tenant_id: String,
     pub(crate) subscription: String,
     pub(crate) subscriptions: BTreeSet<String>,
@@ -34,6 +36,8 @@ pub(crate) struct State {
     pub(crate) assignments: Vec<Assignment>,
     pub(crate) page_size: usize,
     pub(crate) grant_lag: Duration,
+    /// Object id, issuer and subject of federated credentials.
+    pub(crate) federated: Vec<(String, String, String)>,
     pub(crate) start: Timestamp,
     /// Resources of `Microsoft.Network` by id in lower case.
     pub(crate) documents: BTreeMap<String, Value>,
@@ -155,6 +159,7 @@ impl State {
             .unwrap_or_else(|| id("subscription"));
         let mut state = Self {
             name: name.to_owned(),
+            cloud: tenant.cloud,
             tenant_id: id("tenant"),
             subscriptions: BTreeSet::from([subscription.clone()]),
             subscription,
@@ -167,6 +172,7 @@ impl State {
             assignments: Vec::new(),
             page_size: tenant.page_size,
             grant_lag: tenant.grant_lag,
+            federated: Vec::new(),
             start,
             documents: BTreeMap::new(),
             operations: Operations::default(),
@@ -207,6 +213,11 @@ impl State {
                 not_data_actions: Vec::new(),
                 assignable_scopes: vec![format!("/subscriptions/{}", state.subscription)],
             });
+        }
+        for (who, issuer, subject) in &tenant.federated {
+            let object_id = state.object_id(who)?;
+            let federated = (object_id, issuer.clone(), subject.clone());
+            state.federated.push(federated);
         }
         state.add_networks(tenant)?;
         for assign in &tenant.assignments {
@@ -383,7 +394,11 @@ impl State {
                 "{group_id}/providers/Microsoft.ContainerRegistry/registries/{}",
                 spec.name
             ),
-            login_server: format!("{}.azurecr.io", spec.name.to_ascii_lowercase()),
+            login_server: format!(
+                "{}.{}",
+                spec.name.to_ascii_lowercase(),
+                self.cloud.registries()
+            ),
             subscription,
             allowed: spec.allowed.as_deref().map(ranges).transpose()?,
             idle: Vec::new(),
@@ -617,11 +632,8 @@ impl Acr {
     }
 
     pub(crate) fn data_endpoint_host(&self) -> String {
-        format!(
-            "{}.{}.data.azurecr.io",
-            self.spec.name.to_ascii_lowercase(),
-            self.spec.location
-        )
+        let (name, cloud) = self.login_server.split_once('.').unwrap_or_default();
+        format!("{name}.{}.data.{cloud}", self.spec.location)
     }
 
     /// Where GET of a blob is redirected to.

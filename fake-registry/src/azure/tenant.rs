@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::cloud::Cloud;
 use super::lock::Locks;
 use super::vnet::{VirtualNetwork, Zone};
 use crate::keys::Secret;
@@ -15,6 +16,7 @@ use crate::keys::Secret;
 #[derive(Clone, Debug)]
 pub struct Tenant {
     pub(crate) name: String,
+    pub(crate) cloud: Cloud,
     pub(crate) subscription: Option<String>,
     pub(crate) management_groups: Vec<String>,
     pub(crate) registries: Vec<AcrRegistry>,
@@ -27,6 +29,7 @@ pub struct Tenant {
     pub(crate) assignments: Vec<Assign>,
     pub(crate) page_size: usize,
     pub(crate) grant_lag: Duration,
+    pub(crate) federated: Vec<(Principal, String, String)>,
     pub(crate) networks: Vec<VirtualNetwork>,
     pub(crate) zones: Vec<Zone>,
 }
@@ -509,6 +512,7 @@ impl Tenant {
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
+            cloud: Cloud::Public,
             subscription: None,
             management_groups: Vec::new(),
             registries: Vec::new(),
@@ -521,9 +525,24 @@ impl Tenant {
             assignments: Vec::new(),
             page_size: 100,
             grant_lag: Duration::from_mins(10),
+            federated: Vec::new(),
             networks: Vec::new(),
             zones: Vec::new(),
         }
+    }
+
+    /// The cloud that it is in, the public one otherwise: names of registries and endpoints, audiences of tokens.
+    #[must_use]
+    pub fn cloud(mut self, cloud: Cloud) -> Self {
+        self.cloud = cloud;
+        self
+    }
+
+    /// A federated credential: Entra takes tokens of this issuer and subject for somebody's own.
+    #[must_use]
+    pub fn federated(mut self, who: Principal, issuer: &str, subject: &str) -> Self {
+        self.federated.push((who, issuer.into(), subject.into()));
+        self
     }
 
     /// The id of the default subscription; one that follows from the tenant's name otherwise.

@@ -17,13 +17,11 @@ use http::{HeaderName, Method, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::state::State;
-use super::{ARM_AUDIENCE, Azure, read_entra_token};
+use super::{Azure, read_entra_token};
 use crate::auth::Credential;
 use crate::auth::jwt::{Unaccepted, claim};
 use crate::core::{Call, Core};
 use crate::message::{Reply, json_reply, param, set};
-
-const AUDIENCES: [&str; 2] = [ARM_AUDIENCE, "https://management.core.windows.net/"];
 
 /// A request to Resource Manager whose caller is known.
 pub(super) struct Request<'a> {
@@ -191,22 +189,26 @@ fn authenticated<'a>(
             "Authentication failed. The 'Authorization' header is missing.",
         ));
     };
-    let claims =
-        read_entra_token(&core.keys, core.clock, &state, &token, &AUDIENCES).map_err(|why| {
-            match why {
-                Unaccepted::Expired => challenge(
-                    "ExpiredAuthenticationToken",
-                    "The access token expiry UTC time is earlier than current UTC time.",
-                ),
-                Unaccepted::Purpose => challenge(
-                    "InvalidAuthenticationTokenAudience",
-                    "The access token has been obtained for wrong audience or resource.",
-                ),
-                Unaccepted::Malformed | Unaccepted::Signature | Unaccepted::NotYet => {
-                    challenge("InvalidAuthenticationToken", "The access token is invalid.")
-                }
-            }
-        })?;
+    let claims = read_entra_token(
+        &core.keys,
+        core.clock,
+        &state,
+        &token,
+        &state.cloud.audiences(),
+    )
+    .map_err(|why| match why {
+        Unaccepted::Expired => challenge(
+            "ExpiredAuthenticationToken",
+            "The access token expiry UTC time is earlier than current UTC time.",
+        ),
+        Unaccepted::Purpose => challenge(
+            "InvalidAuthenticationTokenAudience",
+            "The access token has been obtained for wrong audience or resource.",
+        ),
+        Unaccepted::Malformed | Unaccepted::Signature | Unaccepted::NotYet => {
+            challenge("InvalidAuthenticationToken", "The access token is invalid.")
+        }
+    })?;
     Ok(Request {
         core,
         call,
