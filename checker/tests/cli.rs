@@ -218,3 +218,107 @@ fn manifests_that_are_none_are_located_and_not_shown() {
     let empty = run(&["manifests", "-f", "-"], b"");
     assert_eq!(empty.status.code(), Some(3), "{}", out(&empty));
 }
+
+/// A registry on a loopback port that lets nobody in but `puller`; what `ask` makes of its address.
+fn with_registry<T>(ask: impl FnOnce(&str) -> T) -> T {
+    use fake_registry::{Accounts, AuthPolicy, FakeRegistry, HostSpec};
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let accounts = Accounts::new().user("puller", "hunter2-hunter2", &["*:pull"]);
+    let started = runtime.block_on(async {
+        FakeRegistry::builder()
+            .host(HostSpec::new("r.test").auth(AuthPolicy::Basic(accounts)))
+            .any_host("r.test")
+            .image("r.test", "team/web:v1 linux/amd64,linux/arm64 1x1KiB")
+            .start()
+            .await
+    });
+    let registry = started.expect("a registry");
+    ask(&registry.address().to_string())
+}
+
+#[test]
+fn manifests_are_checked_with_a_docker_configuration() {
+    with_registry(|address| {
+        let folder = tempfile::tempdir().expect("a folder");
+        // puller:hunter2-hunter2
+        let config =
+            format!(r#"{{"auths":{{"{address}":{{"auth":"cHVsbGVyOmh1bnRlcjItaHVudGVyMg=="}}}}}}"#);
+        std::fs::write(folder.path().join("config.json"), config).expect("a file");
+        let pod = format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: web}}\nspec: {{containers: [{{name: web, image: '{address}/team/web:v1'}}]}}\n"
+        );
+        let folder = folder.path().display().to_string();
+        let with = [
+            "manifests",
+            "-f",
+            "-",
+            "--platform",
+            "linux/amd64",
+            "--docker-config",
+            &folder,
+        ];
+        let output = run(&with, pod.as_bytes());
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{}{}",
+            out(&output),
+            err(&output)
+        );
+        let without = run(&with[..5], pod.as_bytes());
+        assert_eq!(without.status.code(), Some(1), "{}", out(&without));
+        assert!(
+            out(&without).starts_with("BLOCKED credentials-missing"),
+            "{}",
+            out(&without)
+        );
+        for page in [out(&output), out(&without)] {
+            assert!(
+                !page.contains("hunter2") && !page.contains("cHVsbGVy"),
+                "{page}"
+            );
+        }
+    });
+}
+
+#[test]
+fn colour_only_where_it_is_wanted_and_more_only_when_asked_for() {
+    with_registry(|address| {
+        let image = format!("{address}/team/web:v1");
+        let plain = run(&["image", &image, "--anonymous"], b"");
+        assert!(!out(&plain).contains('\u{1b}'), "no colour in a pipe");
+        let coloured = run(&["image", &image, "--anonymous", "--color", "always"], b"");
+        assert!(out(&coloured).contains("\u{1b}["), "{}", out(&coloured));
+        let quiet = run(&["image", &image, "--anonymous", "--quiet"], b"");
+        assert_eq!(quiet.status.code(), Some(1));
+        assert!(err(&quiet).is_empty());
+        let wordy = run(&["image", &image, "--anonymous", "--verbose"], b"");
+        assert!(out(&wordy).len() >= out(&plain).len());
+        let both = run(&["image", &image, "--quiet", "--verbose"], b"");
+        assert_eq!(both.status.code(), Some(2));
+    });
+}
+
+#[cfg(not(feature = "azure-identity"))]
+#[test]
+fn a_build_without_azure_says_so_and_what_to_do() {
+    let output = run(&["cluster", "--azure-auth", "cli"], b"");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        err(&output).contains("--arm-token-file"),
+        "{}",
+        err(&output)
+    );
+}
+
+#[cfg(feature = "azure-identity")]
+#[test]
+fn a_way_to_sign_in_names_the_variable_that_is_missing() {
+    let output = run(&["cluster", "--azure-auth", "client-secret"], b"");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(err(&output).contains("AZURE_TENANT_ID"), "{}", err(&output));
+}

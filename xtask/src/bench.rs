@@ -78,7 +78,7 @@ fn build(name: &str, packages: &[&str], features: &str) -> Result<PathBuf, Strin
 }
 
 /// The executable of that name, if a message of cargo is about it.
-fn executable(message: &str, name: &str) -> Option<PathBuf> {
+pub(crate) fn executable(message: &str, name: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(message).ok()?;
     let is_it = message.pointer("/target/name")? == name;
     let path = message.get("executable")?.as_str()?;

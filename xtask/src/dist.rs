@@ -1,4 +1,5 @@
-//! `cargo xtask dist`: what a package holds beside the programs: completions, manual pages, the krew manifest.
+//! `cargo xtask dist`: what a package holds: completions, manual pages, the krew manifest, and with `--programs` the
+//! checker's programs as packages have them.
 //!
 //! Everything is written by the programs themselves, so it fits the version that is packed.
 
@@ -23,6 +24,9 @@ pub(crate) struct Arguments {
     /// Where they go; `target/dist` otherwise
     #[arg(long, value_name = "FOLDER")]
     to: Option<PathBuf>,
+    /// Also builds the programs of the checker in release form, with signing in to Azure, into `bin`
+    #[arg(long)]
+    programs: bool,
 }
 
 /// Why the files are not there.
@@ -47,7 +51,15 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             .map_or_else(|| root.join("target"), PathBuf::from)
             .join("dist")
     });
-    match write(&root, &folder) {
+    let written = write(&root, &folder).and_then(|count| {
+        let built = if arguments.programs {
+            programs(&root, &folder)?
+        } else {
+            0
+        };
+        Ok(count + built)
+    });
+    match written {
         Ok(count) => {
             let _ = writeln!(io::stdout(), "{count} files in {}", folder.display());
             ExitCode::SUCCESS
@@ -57,6 +69,44 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// The programs that a package holds, with the features that only packages have.
+fn programs(root: &Path, folder: &Path) -> Result<usize, DistError> {
+    const NAMES: [&str; 2] = ["pullcheck", "kubectl-pullcheck"];
+    let cargo = Program {
+        name: "cargo",
+        start: vec![std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())],
+    };
+    let manifest = root.join("Cargo.toml").to_string_lossy().into_owned();
+    let messages = cargo.output(&[
+        "build",
+        "--release",
+        "--bins",
+        "--package",
+        "pullcheck",
+        "--features",
+        "pullcheck/azure-identity",
+        "--manifest-path",
+        &manifest,
+        "--message-format=json-render-diagnostics",
+    ])?;
+    let messages = String::from_utf8_lossy(&messages);
+    let bin = folder.join("bin");
+    make(&bin)?;
+    for name in NAMES {
+        let found = messages
+            .lines()
+            .find_map(|line| super::bench::executable(line, name))
+            .ok_or_else(|| DistError::Failed {
+                program: "cargo".into(),
+                arguments: "build --release --package pullcheck".into(),
+                words: format!("no program {name} was built"),
+            })?;
+        let to = bin.join(found.file_name().unwrap_or_else(|| name.as_ref()));
+        fs::copy(&found, &to).map_err(|source| DistError::File { path: to, source })?;
+    }
+    Ok(NAMES.len())
 }
 
 /// A program of ours, and the words that start it.

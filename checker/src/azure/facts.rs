@@ -5,12 +5,15 @@ use serde::Serialize;
 
 use super::cache::CacheRule;
 use super::client::ArmError;
+use super::id::same_id;
 
 /// Everything that one question to Azure brought.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct AzureFacts {
     /// The managed cluster that owns the nodes.
     pub cluster: Option<ClusterFacts>,
+    /// The scale sets or virtual machines of the nodes, with the identities that are attached to them.
+    pub machines: Vec<MachineFacts>,
     /// The registry with the login server that was asked for.
     pub registry: Option<RegistryFacts>,
     /// Role assignments at and above the registry, of every principal; none when they could not be read.
@@ -40,6 +43,36 @@ impl AzureFacts {
     /// The kubelet's identity, if the cluster and it are known.
     pub fn kubelet(&self) -> Option<&KubeletIdentity> {
         self.cluster.as_ref()?.kubelet.as_ref()
+    }
+
+    /// Machines to which the kubelet's identity is not attached, as far as they could be read.
+    pub fn without_kubelet(&self) -> impl Iterator<Item = &MachineFacts> {
+        let wanted = self.kubelet().and_then(|one| one.resource_id.as_deref());
+        self.machines.iter().filter(move |machine| {
+            wanted.is_some_and(|id| !machine.identities.iter().any(|one| same_id(one, id)))
+        })
+    }
+
+    /// The tenants of the cluster and of the registry, where both are known.
+    pub fn tenants(&self) -> Option<(&str, &str)> {
+        let cluster = self.cluster.as_ref()?.tenant.as_deref()?;
+        Some((cluster, self.registry.as_ref()?.tenant.as_deref()?))
+    }
+}
+
+/// A scale set or virtual machine that nodes are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MachineFacts {
+    /// Resource id.
+    pub id: String,
+    /// Resource ids of the user-assigned identities that are attached.
+    pub identities: Vec<String>,
+}
+
+impl MachineFacts {
+    /// The last segment of its id.
+    pub fn name(&self) -> &str {
+        self.id.rsplit('/').next().unwrap_or_default()
     }
 }
 
@@ -98,6 +131,8 @@ pub struct ClusterFacts {
     pub service_principal: Option<String>,
     /// `provisioningState`.
     pub state: Option<String>,
+    /// The Entra tenant of its identities.
+    pub tenant: Option<String>,
 }
 
 /// `identityProfile.kubeletidentity`.
@@ -157,6 +192,8 @@ pub struct RegistryFacts {
     pub state: Option<String>,
     /// Rules by which the repository in question is fetched from elsewhere.
     pub cache_rules: Vec<CacheRule>,
+    /// The Entra tenant of its subscription, where that could be read.
+    pub tenant: Option<String>,
 }
 
 /// A private endpoint connection of a registry.

@@ -23,7 +23,7 @@ pub use cache::CacheRule;
 pub use client::ArmError;
 pub use cloud::Cloud;
 pub use facts::{
-    Assignment, AzureFacts, AzureGap, ClusterFacts, Grant, KubeletIdentity, Lookup,
+    Assignment, AzureFacts, AzureGap, ClusterFacts, Grant, KubeletIdentity, Lookup, MachineFacts,
     PrivateEndpoint, RegistryFacts, RegistryMode,
 };
 pub use id::{NodeId, registry_login_server, same_id};

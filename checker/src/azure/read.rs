@@ -10,8 +10,8 @@ use super::cache;
 use super::client::{ArmError, Client};
 use super::cloud::Cloud;
 use super::facts::{
-    Assignment, AzureFacts, AzureGap, ClusterFacts, Grant, KubeletIdentity, PrivateEndpoint,
-    RegistryFacts, RegistryMode,
+    Assignment, AzureFacts, AzureGap, ClusterFacts, Grant, KubeletIdentity, MachineFacts,
+    PrivateEndpoint, RegistryFacts, RegistryMode,
 };
 use super::id::{NodeId, holds_for, same_id, segment_after};
 use super::roles::Role;
@@ -39,6 +39,11 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
+/// Scale sets and virtual machines that are read.
+const MACHINES: usize = 8;
+const SCALE_SETS: &str = "Microsoft.Compute/virtualMachineScaleSets/read";
+const VIRTUAL_MACHINES: &str = "Microsoft.Compute/virtualMachines/read";
+const SUBSCRIPTION: &str = "Microsoft.Resources/subscriptions/read";
 const CLUSTERS: &str = "Microsoft.ContainerService/managedClusters/read";
 const REGISTRIES: &str = "Microsoft.ContainerRegistry/registries/read";
 const ASSIGNMENTS: &str = "Microsoft.Authorization/roleAssignments/read";
@@ -65,9 +70,11 @@ pub async fn read(world: &World, arm: &Arm, question: &Question) -> AzureFacts {
     }
     if let Some(node) = nodes.first() {
         reader.cluster(node).await;
+        reader.machines(&nodes).await;
     }
     if let Some(login) = &question.login_server {
         reader.registry(&subscriptions, login).await;
+        reader.tenant().await;
         reader.assignments(question.repository.as_deref()).await;
         reader.cache_rules(question.repository.as_deref()).await;
     }
@@ -119,6 +126,54 @@ impl Reader<'_> {
             }
             Err(error) => self.gap(what, &error),
         }
+    }
+
+    /// The identities of the machines that the nodes are: where the kubelet's is not among them, no node of theirs
+    /// can sign in with it, whatever the cluster says.
+    async fn machines(&mut self, nodes: &BTreeSet<NodeId>) {
+        if self
+            .facts
+            .kubelet()
+            .is_none_or(|one| one.resource_id.is_none())
+        {
+            return;
+        }
+        let ids: BTreeSet<&str> = nodes.iter().map(|node| node.resource.as_str()).collect();
+        for id in ids.into_iter().take(MACHINES) {
+            let scale_set = id
+                .to_ascii_lowercase()
+                .contains("/virtualmachinescalesets/");
+            let action = if scale_set {
+                SCALE_SETS
+            } else {
+                VIRTUAL_MACHINES
+            };
+            let what = format!("identities of {}", last_segment(id));
+            let path = format!("{id}?api-version=2024-07-01");
+            match self.client.get(&what, &path, action).await {
+                Ok(item) => self.facts.machines.push(machine(id, &item)),
+                Err(error) => self.gap(&what, &error),
+            }
+        }
+    }
+
+    /// The tenant of the registry's subscription, to hold against the cluster's. Not missed where it may not be read.
+    async fn tenant(&mut self) {
+        let known = self
+            .facts
+            .cluster
+            .as_ref()
+            .is_some_and(|one| one.tenant.is_some());
+        let Some(registry) = self.facts.registry.as_mut().filter(|_| known) else {
+            return;
+        };
+        let Some(subscription) = segment_after(&registry.id, "subscriptions") else {
+            return;
+        };
+        let path = format!("/subscriptions/{subscription}?api-version=2022-12-01");
+        let what = "tenant of the registry's subscription";
+        let read = self.client.get(what, &path, SUBSCRIPTION).await;
+        registry.tenant = read.ok().and_then(|item| text(&item, "/tenantId"));
     }
 
     async fn registry(&mut self, first: &[String], login: &str) {
@@ -361,8 +416,24 @@ fn cluster(item: &Value) -> Option<ClusterFacts> {
         service_principal: text(properties, "/servicePrincipalProfile/clientId")
             .filter(|id| id != "msi"),
         state: text(properties, "/provisioningState"),
+        tenant: text(item, "/identity/tenantId"),
         id,
     })
+}
+
+fn machine(id: &str, item: &Value) -> MachineFacts {
+    let attached = item
+        .pointer("/identity/userAssignedIdentities")
+        .and_then(Value::as_object);
+    MachineFacts {
+        id: id.to_owned(),
+        identities: attached
+            .into_iter()
+            .flatten()
+            .take(100)
+            .map(|(id, _)| id.clone())
+            .collect(),
+    }
 }
 
 fn registry(item: &Value) -> Option<RegistryFacts> {
@@ -420,6 +491,7 @@ fn registry(item: &Value) -> Option<RegistryFacts> {
         ),
         state: text(properties, "/provisioningState"),
         cache_rules: Vec::new(),
+        tenant: None,
         id,
     })
 }

@@ -234,6 +234,8 @@ pub(super) struct ManifestsTarget {
     #[command(flatten)]
     pub(super) azure: AzureAccess,
     #[command(flatten)]
+    pub(super) credentials: Credentials,
+    #[command(flatten)]
     pub(super) network: Network,
 }
 

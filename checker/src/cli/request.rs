@@ -94,6 +94,7 @@ pub(super) async fn manifests(
         .collect::<Result<Vec<_>, _>>()?;
     let mut settings = settings(&target.network)?;
     settings.platform = Some(own_platform());
+    target.credentials.read_into(&mut settings, false)?;
     let mut world = target.azure.add_to(world(&target.network)?)?;
     let mut namespace = "default".to_owned();
     if target.with_cluster {

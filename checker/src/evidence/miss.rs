@@ -44,11 +44,6 @@ pub enum KeyringMiss {
         /// The field that is there.
         field: Excerpt,
     },
-    /// The entry names a helper program, which was not run.
-    HelperNotRun {
-        /// Its name.
-        helper: Excerpt,
-    },
     /// A helper was run and failed.
     HelperFailed {
         /// Its name.
@@ -107,7 +102,6 @@ impl fmt::Display for KeyringMiss {
                 write!(f, "in the form of {form}, so no key is found in it")
             }
             Self::NotRead { field } => write!(f, "a kubelet does not read {field}"),
-            Self::HelperNotRun { helper } => write!(f, "the helper {helper} was not run"),
             Self::HelperFailed { helper, text } => write!(f, "the helper {helper} failed: {text}"),
             Self::HelperEmpty { helper } => {
                 write!(f, "the helper {helper} knows no credential for it")

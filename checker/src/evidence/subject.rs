@@ -96,11 +96,6 @@ pub enum CredentialSource {
         /// Its name.
         name: Box<str>,
     },
-    /// A docker configuration on the node.
-    NodeFile {
-        /// Its path there.
-        path: Box<str>,
-    },
     /// A docker configuration of the user.
     DockerConfig {
         /// Its path.
@@ -126,7 +121,6 @@ impl fmt::Display for CredentialSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PullSecret { namespace, name } => write!(f, "pull secret {namespace}/{name}"),
-            Self::NodeFile { path } => write!(f, "{path} on the node"),
             Self::DockerConfig { path } => f.write_str(path),
             Self::Helper { name, path } => write!(f, "the helper {name} of {path}"),
             Self::Plugin { name } => write!(f, "credential provider {name}"),

@@ -1,6 +1,6 @@
 //! Credentials: which ones a kubelet would try for an image, in which order, and why not the others.
 //!
-//! Pull secrets, node files and docker configurations come in, a [`Lookup`] goes out. The rules are those of the
+//! Pull secrets and docker configurations come in, a [`Lookup`] goes out. The rules are those of the
 //! kubelet (`pkg/credentialprovider`), since a pull secret that looks right and is not used is a frequent cause.
 //! Nothing here prints a value. Helpers and providers run through [`crate::world::Programs`], before a lookup.
 
@@ -112,8 +112,7 @@ pub struct Lookup {
 #[derive(Clone, Debug, Default)]
 pub struct Keyring {
     secrets: Index,
-    node: Index,
-    others: Vec<Other>,
+    given: Vec<Candidate>,
     asked: Asked,
     broken: Vec<PassedOver>,
     malformed: bool,
@@ -130,17 +129,6 @@ struct Keyed {
     not_read: Option<&'static str>,
 }
 
-/// Credentials of a docker client, which compares whole host names.
-#[derive(Clone, Debug)]
-enum Other {
-    Credential(Candidate),
-    Helper {
-        source: CredentialSource,
-        key: String,
-        helper: String,
-    },
-}
-
 impl Keyring {
     /// A keyring without credentials.
     pub fn new() -> Self {
@@ -150,8 +138,7 @@ impl Keyring {
     /// True if nothing was added, not even something broken.
     pub fn is_empty(&self) -> bool {
         self.secrets.0.is_empty()
-            && self.node.0.is_empty()
-            && self.others.is_empty()
+            && self.given.is_empty()
             && self.asked == Asked::default()
             && self.broken.is_empty()
     }
@@ -218,62 +205,6 @@ impl Keyring {
         }
     }
 
-    /// Adds a docker configuration that the kubelet reads on the node; a malformed one is passed over.
-    pub fn add_node_file(&mut self, path: &str, body: &[u8]) {
-        let source = CredentialSource::NodeFile { path: path.into() };
-        let read = if path.ends_with(".dockercfg") {
-            config::dockercfg(body)
-        } else {
-            config::docker_config_json(body).map(|(entries, _)| entries)
-        };
-        match read {
-            Ok(entries) => {
-                let unusable = self.node.add(&source, entries);
-                self.broken.extend(unusable);
-            }
-            Err(error) => self.pass_over(
-                source,
-                "",
-                KeyringMiss::Malformed {
-                    text: Excerpt::new(&error.to_string()),
-                },
-            ),
-        }
-    }
-
-    /// Adds a user's docker configuration, as the docker client reads it. Helpers are named, not run.
-    pub fn add_docker_config(&mut self, path: &str, body: &[u8]) -> Result<(), ConfigError> {
-        let source = CredentialSource::DockerConfig { path: path.into() };
-        let config = config::user_config(body)?;
-        for (host, helper) in config.helpers {
-            self.others.push(Other::Helper {
-                source: source.clone(),
-                key: host,
-                helper,
-            });
-        }
-        for Entry {
-            key, credential, ..
-        } in config.entries
-        {
-            if !credential.is_anonymous() {
-                let candidate = Candidate {
-                    source: source.clone(),
-                    key: key.into(),
-                    credential,
-                };
-                self.others.push(Other::Credential(candidate));
-            } else if let Some(helper) = &config.store {
-                self.others.push(Other::Helper {
-                    source: source.clone(),
-                    key,
-                    helper: helper.clone(),
-                });
-            }
-        }
-        Ok(())
-    }
-
     /// Adds what helpers and providers answered for the image that is looked up.
     pub fn add_asked(&mut self, asked: Asked) {
         self.asked.append(asked);
@@ -286,7 +217,7 @@ impl Keyring {
             key: registry.into(),
             credential,
         };
-        self.others.push(Other::Credential(candidate));
+        self.given.push(candidate);
     }
 
     /// Which credentials a pull of `image` tries, in order, and why not the others.
@@ -297,32 +228,17 @@ impl Keyring {
             passed_over: self.broken.clone(),
             ..Lookup::default()
         };
-        for index in [&self.secrets, &self.node] {
-            index.lookup(&name, &mut lookup);
-        }
+        self.secrets.lookup(&name, &mut lookup);
         let host = image.registry().to_string();
-        for other in &self.others {
-            match other {
-                Other::Credential(candidate) if same_host(&candidate.key, &host) => {
-                    lookup.order.push(candidate.clone());
-                }
-                Other::Credential(candidate) => lookup.passed_over.push(PassedOver {
+        for candidate in &self.given {
+            if same_host(&candidate.key, &host) {
+                lookup.order.push(candidate.clone());
+            } else {
+                lookup.passed_over.push(PassedOver {
                     source: candidate.source.clone(),
                     key: Excerpt::new(&candidate.key),
                     why: KeyringMiss::Host,
-                }),
-                Other::Helper {
-                    source,
-                    key,
-                    helper,
-                } if same_host(key, &host) => lookup.passed_over.push(PassedOver {
-                    source: source.clone(),
-                    key: Excerpt::new(key),
-                    why: KeyringMiss::HelperNotRun {
-                        helper: Excerpt::new(helper),
-                    },
-                }),
-                Other::Helper { .. } => {}
+                });
             }
         }
         lookup.order.extend(self.asked.order.iter().cloned());
@@ -470,15 +386,11 @@ mod tests {
             JSON,
             Some(&secret(&[("r.io/team", "path"), ("https://r.io", "again")])),
         );
-        keyring.add_node_file("/var/lib/kubelet/config.json", &secret(&[("r.io", "node")]));
         assert_eq!(
             users(&keyring, "r.io/team/web:1"),
-            ["path", "host", "again", "wild", "node"]
+            ["path", "host", "again", "wild"]
         );
-        assert_eq!(
-            users(&keyring, "r.io/other"),
-            ["host", "again", "wild", "node"]
-        );
+        assert_eq!(users(&keyring, "r.io/other"), ["host", "again", "wild"]);
     }
 
     #[test]
@@ -545,27 +457,6 @@ mod tests {
             Some(br#"{"auths":{"x.io":{"auth":"%"}}}"#),
         );
         assert!(keyring.lookup(&"r.io/x".parse().unwrap()).malformed);
-        let mut keyring = Keyring::new();
-        keyring.add_node_file("/home/u/.docker/config.json", b"{");
-        assert!(!keyring.lookup(&"r.io/x".parse().unwrap()).malformed);
-    }
-
-    #[test]
-    fn a_users_helper_is_named_and_not_run() {
-        let mut keyring = Keyring::new();
-        let body = br#"{"auths":{"r.io":{},"s.io":{"identitytoken":"t"}},"credsStore":"desktop"}"#;
-        keyring
-            .add_docker_config("~/.docker/config.json", body)
-            .unwrap();
-        let lookup = keyring.lookup(&"r.io/x".parse().unwrap());
-        assert_eq!(
-            lookup.passed_over[0].why,
-            KeyringMiss::HelperNotRun {
-                helper: Excerpt::new("desktop")
-            }
-        );
-        assert!(lookup.order.is_empty());
-        assert_eq!(keyring.lookup(&"s.io/x".parse().unwrap()).order.len(), 1);
     }
 
     #[test]

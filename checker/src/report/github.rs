@@ -16,19 +16,14 @@ pub fn github(report: &Report) -> String {
     let mut page = String::new();
     for answer in &report.answers {
         let judgement = &answer.judgement;
-        let (level, title) = match &judgement.verdict {
-            Verdict::Pullable => ("notice", "pullable".to_owned()),
-            Verdict::Blocked { at, cause } => ("error", format!("blocked: {cause} (at {at})")),
-            Verdict::Undetermined { at, candidates, .. } => {
-                let ids: Vec<&str> = candidates.iter().take(4).map(|one| one.id()).collect();
-                let list = if ids.is_empty() {
-                    "no cause fits".into()
-                } else {
-                    ids.join(", ")
-                };
-                ("warning", format!("undetermined (at {at}): {list}"))
-            }
+        let level = match &judgement.verdict {
+            Verdict::Pullable => "notice",
+            Verdict::Blocked { .. } => "error",
+            Verdict::Undetermined { .. } => "warning",
         };
+        let could_be = judgement.verdict.could_be();
+        let could_be = could_be.map_or_else(String::new, |list| format!(": {list}"));
+        let title = format!("{}{could_be}", judgement.verdict.headline());
         let todo = answer.remedies.first().map_or_else(String::new, |remedy| {
             let commands = remedy.commands.join("\n");
             format!("\n{}\n{commands}", remedy.title)

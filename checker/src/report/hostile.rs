@@ -74,7 +74,7 @@ fn a_workflow_is_given_no_forged_command() {
         let mut lines = page.lines();
         let first = lines.next().unwrap_or_default();
         assert!(
-            first.starts_with("::error title=blocked%3A dns-nxdomain"),
+            first.starts_with("::error title=blocked dns-nxdomain"),
             "{first}"
         );
         let fence = lines

@@ -81,8 +81,9 @@ fn answer(one: &Answer) -> Markup {
     let kind = judgement.verdict.kind();
     html! {
         article {
-            h1 { span class={ "verdict " (kind) } { (kind) } " " (detail(&judgement.verdict)) ": " code { (one.image) } }
+            h1 { span class={ "verdict " (kind) } { (kind) } " " (judgement.verdict.detail()) ": " code { (one.image) } }
             @if let Some(cause) = judgement.verdict.cause() { p { strong { (cause.meaning()) } } }
+            @if let Some(list) = judgement.verdict.could_be() { p { "Could be: " strong { (list) } } }
             p { (judgement.because) }
             @for note in &judgement.notes { p { "Note: " (note) } }
             @if !one.remedies.is_empty() {
@@ -108,21 +109,6 @@ fn answer(one: &Answer) -> Markup {
             dl {
                 @for line in &one.receipt.proved { dt { "proved" } dd { (line) } }
                 @for line in &one.receipt.not_proved { dt { "not proved" } dd { (line) } }
-            }
-        }
-    }
-}
-
-fn detail(verdict: &Verdict) -> String {
-    match verdict {
-        Verdict::Pullable => String::new(),
-        Verdict::Blocked { at, cause } => format!("{cause} (at {at})"),
-        Verdict::Undetermined { at, candidates, .. } => {
-            let ids: Vec<&str> = candidates.iter().map(|cause| cause.id()).collect();
-            if ids.is_empty() {
-                format!("(at {at}), no cause fits")
-            } else {
-                format!("(at {at}), could be {}", ids.join(", "))
             }
         }
     }

@@ -33,14 +33,13 @@ pub fn junit(report: &Report) -> String {
 fn case(answer: &Answer) -> TestCase {
     let judgement = &answer.judgement;
     let verdict = &judgement.verdict;
-    let (kind, what) = match verdict {
-        Verdict::Pullable => (None, String::new()),
-        Verdict::Blocked { cause, .. } => (Some(NonSuccessKind::Failure), cause.id().to_owned()),
-        Verdict::Undetermined { candidates, .. } => {
-            let ids: Vec<&str> = candidates.iter().map(|cause| cause.id()).collect();
-            (Some(NonSuccessKind::Error), ids.join(", "))
-        }
+    let kind = match verdict {
+        Verdict::Pullable => None,
+        Verdict::Blocked { .. } => Some(NonSuccessKind::Failure),
+        Verdict::Undetermined { .. } => Some(NonSuccessKind::Error),
     };
+    let what = verdict.cause().map(|cause| cause.id().to_owned());
+    let what = what.or_else(|| verdict.could_be()).unwrap_or_default();
     let page = answer_text(answer, &Style::default());
     let status = kind.map_or_else(TestCaseStatus::success, |kind| {
         let mut status = TestCaseStatus::non_success(kind);

@@ -114,29 +114,15 @@ fn one(page: &mut Page, answer: &Answer) {
 }
 
 fn verdict(page: &mut Page, answer: &Answer, judgement: &Judgement) {
-    let kind = judgement.verdict.kind();
-    match &judgement.verdict {
-        Verdict::Pullable => {
-            page.headline(kind, "", &answer.image);
-            page.fold("", &sentence(&judgement.because));
-        }
-        Verdict::Blocked { at, cause } => {
-            page.headline(kind, &format!("{cause} (at {at})"), &answer.image);
-            page.fold("", cause.meaning());
-            page.fold("", &sentence(&judgement.because));
-        }
-        Verdict::Undetermined { at, candidates, .. } => {
-            let ids: Vec<&str> = candidates.iter().map(|cause| cause.id()).collect();
-            let list = if ids.is_empty() {
-                "no cause fits".into()
-            } else {
-                ids.join(", ")
-            };
-            page.headline(kind, &format!("(at {at})"), &answer.image);
-            page.fold_after("Could be: ", &list);
-            page.fold("", &sentence(&judgement.because));
-        }
+    let verdict = &judgement.verdict;
+    page.headline(verdict.kind(), &verdict.detail(), &answer.image);
+    if let Some(cause) = verdict.cause() {
+        page.fold("", cause.meaning());
     }
+    if let Some(list) = verdict.could_be() {
+        page.fold_after("Could be: ", &list);
+    }
+    page.fold("", &sentence(&judgement.because));
     for note in &judgement.notes {
         page.fold_after("Note: ", note);
     }

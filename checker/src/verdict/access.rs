@@ -461,10 +461,7 @@ fn missing(case: &Case<'_>, vantage: &Vantage, fact: &Fact, because: &str) -> Dr
             return Draft::open(Stage::Auth, candidates, because, settle);
         }
         // What a user's own configuration holds says nothing of a pull secret.
-        if !matches!(
-            source,
-            CredentialSource::PullSecret { .. } | CredentialSource::NodeFile { .. }
-        ) {
+        if !matches!(source, CredentialSource::PullSecret { .. }) {
             continue;
         }
         match why {

@@ -78,6 +78,35 @@ impl Verdict {
         }
     }
 
+    /// The answer in a few words, the same in every form of the report: `blocked tag-not-found (at manifest)`.
+    pub fn headline(&self) -> String {
+        let detail = self.detail();
+        let space = if detail.is_empty() { "" } else { " " };
+        format!("{}{space}{detail}", self.kind())
+    }
+
+    /// What the headline says behind the kind: the cause where it is proven, and the stage.
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Pullable => String::new(),
+            Self::Blocked { at, cause } => format!("{cause} (at {at})"),
+            Self::Undetermined { at, .. } => format!("(at {at})"),
+        }
+    }
+
+    /// What it could be, where that is open.
+    pub fn could_be(&self) -> Option<String> {
+        let Self::Undetermined { candidates, .. } = self else {
+            return None;
+        };
+        let ids: Vec<&str> = candidates.iter().map(|cause| cause.id()).collect();
+        Some(if ids.is_empty() {
+            "no cause fits".into()
+        } else {
+            ids.join(", ")
+        })
+    }
+
     /// The cause, when it is proven.
     pub const fn cause(&self) -> Option<Cause> {
         match self {

@@ -465,7 +465,15 @@ impl Seer<'_> {
         | Cause::ImdsBlocked
         | Cause::SpSecretExpired = cause
         {
-            return token.map(|id| format!("the metadata service gave the node a token for {id}"));
+            let attached = || {
+                let azure = self.case.azure?;
+                let known = cause == Cause::KubeletIdentityDetached && !azure.machines.is_empty();
+                (known && azure.without_kubelet().next().is_none())
+                    .then(|| "the kubelet identity is attached to the nodes' machines".to_owned())
+            };
+            return token
+                .map(|id| format!("the metadata service gave the node a token for {id}"))
+                .or_else(attached);
         }
         let azure = self.case.azure?;
         let registry = azure.registry.as_ref()?;
@@ -475,6 +483,12 @@ impl Seer<'_> {
         match cause {
             Cause::AcrAbacRoleMissing if registry.mode == RegistryMode::Legacy => {
                 Some("the registry's mode is LegacyRegistryPermissions, not ABAC".into())
+            }
+            Cause::AcrTenantMismatch => {
+                let (cluster, registry) = azure.tenants()?;
+                cluster
+                    .eq_ignore_ascii_case(registry)
+                    .then(|| format!("cluster and registry are both of the tenant {registry}"))
             }
             Cause::AcrArmTokenDisabled if registry.arm_tokens => {
                 Some("the registry takes tokens for Azure Resource Manager".into())

@@ -38,6 +38,9 @@ pub(super) fn decide(case: &Case<'_>, vantage: &Vantage, because: String) -> Dra
             vec![ask_azure("the kubelet identity's roles at the registry")],
         );
     };
+    if let Some(draft) = other_tenant(case, azure, vantage, &because) {
+        return draft;
+    }
     // Who asked: the token that the node really got counts, else the cluster's own word.
     let from_token = case
         .evidence
@@ -49,6 +52,11 @@ pub(super) fn decide(case: &Case<'_>, vantage: &Vantage, because: String) -> Dra
             } => Some(id.to_string()),
             _ => None,
         });
+    if from_token.is_none()
+        && let Some(draft) = detached(azure, &because)
+    {
+        return draft;
+    }
     let identity = from_token.or_else(|| azure.kubelet().map(|one| one.object_id.clone()));
     let (Some(registry), Some(identity), Some(assignments)) =
         (&azure.registry, identity, &azure.assignments)
@@ -117,6 +125,56 @@ pub(super) fn decide(case: &Case<'_>, vantage: &Vantage, because: String) -> Dra
         registry.name
     );
     Draft::proven(at, Cause::AcrRoleMissing, because)
+}
+
+/// A managed identity lives in one tenant, and a registry takes none of another.
+fn other_tenant(
+    case: &Case<'_>,
+    azure: &AzureFacts,
+    vantage: &Vantage,
+    because: &str,
+) -> Option<Draft> {
+    let of_token = case
+        .evidence
+        .from(vantage)
+        .find_map(|fact| match &fact.seen {
+            Seen::IdentityToken {
+                tenant: Some(tenant),
+                ..
+            } => Some(tenant.to_string()),
+            _ => None,
+        });
+    let registry = azure.registry.as_ref()?;
+    let theirs = registry.tenant.as_deref()?;
+    let ours = of_token.or_else(|| azure.cluster.as_ref()?.tenant.clone())?;
+    if ours.eq_ignore_ascii_case(theirs) {
+        return None;
+    }
+    let because = format!(
+        "{because}; the node's identity is of the tenant {ours}, {} of the tenant {theirs}",
+        registry.name
+    );
+    Some(Draft::proven(
+        Stage::Token,
+        Cause::AcrTenantMismatch,
+        because,
+    ))
+}
+
+/// The cluster has the identity, and the machine that the node is has it not.
+fn detached(azure: &AzureFacts, because: &str) -> Option<Draft> {
+    let machine = azure.without_kubelet().next()?;
+    let identity = azure.kubelet()?;
+    let because = format!(
+        "{because}; the cluster's kubelet identity {} is not attached to {}, so its nodes get no token for it",
+        identity.object_id,
+        machine.name()
+    );
+    Some(Draft::proven(
+        Stage::Auth,
+        Cause::KubeletIdentityDetached,
+        because,
+    ))
 }
 
 /// The classic mistake: a role meant for pulls on the control plane's identity. Its Owner,

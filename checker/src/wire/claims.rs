@@ -10,21 +10,21 @@ use crate::wire::Excerpt;
 
 /// The claims that help to understand a refusal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Claims {
+pub(crate) struct Claims {
     /// `iss`
-    pub issuer: Option<Box<str>>,
+    pub(crate) issuer: Option<Box<str>>,
     /// `aud`
-    pub audience: Option<Box<str>>,
+    pub(crate) audience: Option<Box<str>>,
     /// `oid`
-    pub object_id: Option<Box<str>>,
+    pub(crate) object_id: Option<Box<str>>,
     /// `appid` (or `azp`)
-    pub client_id: Option<Box<str>>,
+    pub(crate) client_id: Option<Box<str>>,
     /// `tid` (or `tenant`)
-    pub tenant: Option<Box<str>>,
+    pub(crate) tenant: Option<Box<str>>,
     /// `exp`
-    pub expires: Option<Timestamp>,
+    pub(crate) expires: Option<Timestamp>,
     /// `access`, as registries write it.
-    pub access: Option<Vec<Access>>,
+    pub(crate) access: Option<Vec<Access>>,
 }
 
 const MAX_TOKEN: usize = 64 * 1024;
@@ -32,7 +32,7 @@ const MAX_ACCESS: usize = 64;
 
 impl Claims {
     /// Reads the middle part of a token; `None` for tokens of other kinds.
-    pub fn read(token: &str) -> Option<Self> {
+    pub(crate) fn read(token: &str) -> Option<Self> {
         if token.len() > MAX_TOKEN {
             return None;
         }

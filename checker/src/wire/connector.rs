@@ -18,10 +18,10 @@ use crate::world::{
 };
 
 /// How many addresses of one name are tried.
-pub const MAX_ADDRESSES: usize = 16;
+pub(crate) const MAX_ADDRESSES: usize = 16;
 
 /// Opens connections from one place. Cheap to make: trusted roots are read at the first handshake.
-pub struct Connector<'a> {
+pub(crate) struct Connector<'a> {
     pub(crate) place: &'a Place,
     pub(crate) clock: &'a dyn WallClock,
     tls: OnceLock<Tls>,
@@ -60,7 +60,7 @@ pub(crate) type Dialled = (SocketAddr, Result<BoxStream, DialError>, Duration);
 
 impl<'a> Connector<'a> {
     /// Joins a place and a clock.
-    pub fn new(place: &'a Place, clock: &'a dyn WallClock) -> Self {
+    pub(crate) fn new(place: &'a Place, clock: &'a dyn WallClock) -> Self {
         Self {
             place,
             clock,
@@ -69,7 +69,11 @@ impl<'a> Connector<'a> {
     }
 
     /// The addresses of a host; a literal is its own address.
-    pub async fn resolve(&self, host: &Host, deadline: Duration) -> Result<Resolved, DnsError> {
+    pub(crate) async fn resolve(
+        &self,
+        host: &Host,
+        deadline: Duration,
+    ) -> Result<Resolved, DnsError> {
         if let Some(address) = host.address() {
             return Ok(Resolved {
                 addresses: vec![address],

@@ -23,9 +23,9 @@ use crate::reference::{Algorithm, Digest};
 use crate::world::{BoxStream, Proxy};
 
 /// How much of an error body is read.
-pub const MAX_ERROR_BODY: usize = 64 * 1024;
+pub(crate) const MAX_ERROR_BODY: usize = 64 * 1024;
 /// How much of a manifest is read.
-pub const MAX_MANIFEST: usize = 4 * 1024 * 1024;
+pub(crate) const MAX_MANIFEST: usize = 4 * 1024 * 1024;
 /// How long a connection that is gone may take to say why.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 const MAX_HEADERS: usize = 128;
@@ -33,18 +33,18 @@ const MAX_HEAD_BYTES: usize = 64 * 1024;
 
 /// A request without its host.
 #[derive(Clone)]
-pub struct Outgoing {
+pub(crate) struct Outgoing {
     /// The method.
-    pub method: Method,
+    pub(crate) method: Method,
     /// Headers besides `Host`.
-    pub headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     /// The body; empty for none.
-    pub body: Bytes,
+    pub(crate) body: Bytes,
 }
 
 impl Outgoing {
     /// A request with nothing but its method.
-    pub fn new(method: Method) -> Self {
+    pub(crate) fn new(method: Method) -> Self {
         Self {
             method,
             headers: HeaderMap::new(),
@@ -54,7 +54,7 @@ impl Outgoing {
 
     /// Adds a header; a value that no header can hold is left out.
     #[must_use]
-    pub fn header(mut self, name: HeaderName, value: &str) -> Self {
+    pub(crate) fn header(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.insert(name, value);
         }
@@ -63,7 +63,7 @@ impl Outgoing {
 
     /// Adds a header beside others of its name.
     #[must_use]
-    pub fn another_header(mut self, name: HeaderName, value: &str) -> Self {
+    pub(crate) fn another_header(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.append(name, value);
         }
@@ -72,7 +72,7 @@ impl Outgoing {
 
     /// Adds a header that is not printed.
     #[must_use]
-    pub fn secret_header(mut self, name: HeaderName, value: &str) -> Self {
+    pub(crate) fn secret_header(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(mut value) = HeaderValue::from_str(value) {
             value.set_sensitive(true);
             self.headers.insert(name, value);
@@ -82,7 +82,7 @@ impl Outgoing {
 
     /// Sets a body and its type.
     #[must_use]
-    pub fn body(self, content_type: &str, body: impl Into<Bytes>) -> Self {
+    pub(crate) fn body(self, content_type: &str, body: impl Into<Bytes>) -> Self {
         let mut out = self.header(::http::header::CONTENT_TYPE, content_type);
         out.body = body.into();
         out
@@ -101,7 +101,7 @@ impl fmt::Debug for Outgoing {
 
 /// What to do with the body of a success; of any other answer the first 64 KiB are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
+pub(crate) enum Keep {
     /// Keep all of it; fail if it is larger.
     Whole(usize),
     /// Keep the first bytes, and read no further.
@@ -112,38 +112,38 @@ pub enum Keep {
 
 /// An answer.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The status.
-    pub status: StatusCode,
+    pub(crate) status: StatusCode,
     /// The headers.
-    pub headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     /// What was kept of the body.
-    pub body: Bytes,
+    pub(crate) body: Bytes,
     /// How many bytes of the body were read.
-    pub read: u64,
+    pub(crate) read: u64,
     /// How long they took, from the head of the answer on.
-    pub body_took: Duration,
+    pub(crate) body_took: Duration,
     /// The digest of the body, if it was asked for.
-    pub digest: Option<Digest>,
+    pub(crate) digest: Option<Digest>,
 }
 
 /// How long is waited.
 #[derive(Clone, Copy, Debug)]
-pub struct HttpDeadlines {
+pub(crate) struct HttpDeadlines {
     /// For the head of an answer.
-    pub head: Duration,
+    pub(crate) head: Duration,
     /// For the next bytes of a body.
-    pub idle: Duration,
+    pub(crate) idle: Duration,
     /// For a whole body.
-    pub body: Duration,
+    pub(crate) body: Duration,
 }
 
 /// Is told how many bytes of a body were read.
-pub type Told<'a> = &'a (dyn Fn(u64) + Send + Sync);
+pub(crate) type Told<'a> = &'a (dyn Fn(u64) + Send + Sync);
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SendError {
+pub(crate) enum SendError {
     /// HTTP or the connection failed.
     Http(HttpFailure),
     /// TLS refused after the handshake (a missing client certificate shows here in TLS 1.3).
@@ -151,7 +151,7 @@ pub enum SendError {
 }
 
 /// A connection that speaks HTTP/1.1; its task ends with it.
-pub struct Connection {
+pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     /// Ends with the reason for which the connection did.
     task: JoinHandle<Option<hyper::Error>>,
@@ -171,7 +171,7 @@ impl Drop for Connection {
 
 impl Connection {
     /// Begins to speak HTTP on a stream.
-    pub async fn open(stream: BoxStream) -> Result<Self, HttpFailure> {
+    pub(crate) async fn open(stream: BoxStream) -> Result<Self, HttpFailure> {
         let (sender, connection) = http1::Builder::new()
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD_BYTES)
@@ -190,7 +190,7 @@ impl Connection {
 
     /// The stream ends at a proxy that forwards plain HTTP.
     #[must_use]
-    pub fn through_proxy(mut self, proxy: &Proxy) -> Self {
+    pub(crate) fn through_proxy(mut self, proxy: &Proxy) -> Self {
         self.through = Some(Through {
             authorization: proxy.authorization().cloned(),
         });
@@ -198,12 +198,12 @@ impl Connection {
     }
 
     /// True if a proxy answers on it.
-    pub const fn is_through_proxy(&self) -> bool {
+    pub(crate) const fn is_through_proxy(&self) -> bool {
         self.through.is_some()
     }
 
     /// False once the other side has closed it, or a body was left unread.
-    pub fn is_usable(&self) -> bool {
+    pub(crate) fn is_usable(&self) -> bool {
         self.sender.is_ready() && !self.sender.is_closed()
     }
 
@@ -218,7 +218,7 @@ impl Connection {
     }
 
     /// Sends a request and reads its answer.
-    pub async fn send(
+    pub(crate) async fn send(
         &mut self,
         host: &str,
         target: &str,
@@ -232,7 +232,7 @@ impl Connection {
     }
 
     /// The same, and tells how many bytes of the body were read, part by part.
-    pub async fn send_telling(
+    pub(crate) async fn send_telling(
         &mut self,
         host: &str,
         target: &str,

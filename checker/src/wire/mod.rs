@@ -4,14 +4,14 @@
 //! functions of [`crate::world::Net`]. Nothing here knows what a pull is.
 
 pub mod challenge;
-pub mod claims;
-pub mod connector;
+pub(crate) mod claims;
+pub(crate) mod connector;
 mod excerpt;
-pub mod http;
+pub(crate) mod http;
 pub mod manifest;
 mod middlebox;
-pub mod page;
-pub mod refusal;
+pub(crate) mod page;
+pub(crate) mod refusal;
 mod shown;
 pub(crate) mod store;
 pub(crate) mod tls;

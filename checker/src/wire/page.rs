@@ -3,7 +3,7 @@
 use http::HeaderMap;
 
 /// The target of `Link: <…>; rel="next"`, as written.
-pub fn next_page(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn next_page(headers: &HeaderMap) -> Option<&str> {
     headers
         .get_all(http::header::LINK)
         .iter()
@@ -36,7 +36,7 @@ fn next_of(line: &str) -> Option<&str> {
 }
 
 /// The total size in `Content-Range: bytes 0-0/1234`; `None` if it is missing, `*` or malformed.
-pub fn range_total(headers: &HeaderMap) -> Option<u64> {
+pub(crate) fn range_total(headers: &HeaderMap) -> Option<u64> {
     let text = headers.get(http::header::CONTENT_RANGE)?.to_str().ok()?;
     let (range, total) = text.trim().strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;

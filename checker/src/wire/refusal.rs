@@ -19,7 +19,7 @@ const MAX_CODES: usize = 8;
 const MAX_RETRY_AFTER: u64 = 7 * 24 * 3600;
 
 /// Reads an answer that refuses. `now` is needed where `Retry-After` is a date.
-pub fn read(status: u16, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Refusal {
+pub(crate) fn read(status: u16, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Refusal {
     let (codes, message) = envelope(body);
     Refusal {
         status,
@@ -37,12 +37,12 @@ pub fn read(status: u16, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Re
 }
 
 /// A header as text, if it is printable ASCII.
-pub fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
 /// The `Date` header.
-pub fn date(headers: &HeaderMap) -> Option<Timestamp> {
+pub(crate) fn date(headers: &HeaderMap) -> Option<Timestamp> {
     http_date(text(headers, &DATE)?)
 }
 
@@ -61,7 +61,7 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 }
 
 /// `ratelimit-limit: 100;w=21600` and its relatives.
-pub fn rate_limit(headers: &HeaderMap) -> Option<RateLimit> {
+pub(crate) fn rate_limit(headers: &HeaderMap) -> Option<RateLimit> {
     let find = |names: &[&str]| {
         names
             .iter()

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use fake_registry::{
-    Action, Clock, FakeRegistry, ManagedCluster, Match, Principal, Route, Rule, Scope, Sku, Tenant,
+    Action, Clock, Cloud, FakeRegistry, ManagedCluster, Match, Principal, Route, Rule, Scope, Sku,
+    Tenant,
 };
 use pullcheck::report::Report;
 
 use crate::Expect::{Blocked, Open};
 use crate::api::Pod;
-use crate::lab::{Lab, METADATA, NODE};
+use crate::lab::{Lab, METADATA, NODE, registry};
 use crate::names::{ACR, acr, azure, bare_tenant, resolved, tenant};
 use crate::net::{Fate, ip};
 use crate::{Row, row};
@@ -27,10 +28,16 @@ pub(crate) fn rows() -> Vec<Row> {
             ]),
             acr_role_missing_without_azure
         ),
+        row!(AcrRoleMissing, Blocked, acr_role_missing_in_government),
         row!(AcrRolePropagating, Blocked, acr_role_propagating),
         row!(AcrRoleWrongIdentity, Blocked, acr_role_wrong_identity),
         row!(AcrAbacRoleMissing, Blocked, acr_abac_role_missing),
         row!(KubeletIdentityDetached, Blocked, kubelet_identity_detached),
+        row!(
+            KubeletIdentityDetached,
+            Blocked,
+            kubelet_identity_detached_in_arm
+        ),
         row!(
             KubeletIdentityDetached,
             Open(&[C::SpSecretExpired]),
@@ -52,10 +59,11 @@ pub(crate) fn rows() -> Vec<Row> {
             Open(&[C::CredentialProviderBroken]),
             acr_arm_token_disabled
         ),
+        row!(AcrTenantMismatch, Blocked, acr_tenant_mismatch),
         row!(
-            AcrTenantMismatch,
-            Open(&[C::AcrRolePropagating]),
-            acr_tenant_mismatch
+            AcrRolePropagating,
+            Open(&[C::StaleBackoff]),
+            old_role_refused
         ),
         row!(AcrFirewallIp, Blocked, acr_firewall_ip),
         row!(
@@ -116,6 +124,26 @@ async fn acr_role_missing_without_azure(broken: bool) -> Report {
         .await
 }
 
+/// Azure Government has its own Resource Manager, Entra and registries; they are found by the registry's name.
+async fn acr_role_missing_in_government(broken: bool) -> Report {
+    let tenant = if broken {
+        bare_tenant(acr())
+    } else {
+        tenant(acr())
+    };
+    let image = "shop.azurecr.us/team/web:v1";
+    let fake = registry(|with| {
+        with.azure(tenant.cloud(Cloud::UsGovernment))
+            .image("shop.azurecr.us", "team/web:v1 linux/amd64 2x1KiB")
+    });
+    let text = anonymous().replace("azurecr.io", "azurecr.us");
+    Lab::new(fake)
+        .with_arm("operator")
+        .told(broken, image, &text)
+        .check()
+        .await
+}
+
 /// The role is there since just now, and the registry does not know yet.
 async fn acr_role_propagating(broken: bool) -> Report {
     let fake = azure(bare_tenant(acr()));
@@ -164,6 +192,29 @@ fn identities(broken: bool, list: &[Principal]) -> Lab {
 async fn kubelet_identity_detached(broken: bool) -> Report {
     let lab = identities(broken, &[]).with_arm("operator");
     lab.told(broken, ACR, &anonymous()).check().await
+}
+
+/// No node can be looked from: Resource Manager alone shows that the scale set lacks the identity.
+async fn kubelet_identity_detached_in_arm(broken: bool) -> Report {
+    let cluster = ManagedCluster::new("aks1", "shop")
+        .node(NODE)
+        .identity_attached(!broken);
+    let tenant = Tenant::new("contoso")
+        .registry(acr())
+        .cluster(cluster)
+        .user("operator")
+        .assign(Principal::user("operator"), "Reader", Scope::Subscription)
+        .assign(
+            Principal::kubelet("aks1"),
+            "AcrPull",
+            Scope::registry("shop"),
+        );
+    Lab::new(azure(tenant))
+        .without_nodes()
+        .with_arm("operator")
+        .told(broken, ACR, &anonymous())
+        .check()
+        .await
 }
 
 async fn kubelet_identity_detached_without_azure(broken: bool) -> Report {
@@ -233,8 +284,26 @@ async fn an_hour_old(tenant: Tenant) -> FakeRegistry {
     fake
 }
 
-/// The role is old and right, and the exchange refuses all the same.
+/// The registry is in a subscription of another tenant, which the user may look at.
 async fn acr_tenant_mismatch(broken: bool) -> Report {
+    const ELSEWHERE: &str = "11111111-2222-3333-4444-555555555555";
+    let registry = acr().subscription(ELSEWHERE);
+    let operator = Scope::Id(format!("/subscriptions/{ELSEWHERE}"));
+    let tenant = tenant(registry).assign(Principal::user("operator"), "Reader", operator);
+    let tenant = if broken {
+        tenant.foreign_subscription(ELSEWHERE, "99999999-8888-7777-6666-555555555555")
+    } else {
+        tenant
+    };
+    Lab::new(azure(tenant))
+        .with_arm("operator")
+        .told(broken, ACR, &anonymous())
+        .check()
+        .await
+}
+
+/// The role is old and right, the tenant the same, and the exchange refuses all the same.
+async fn old_role_refused(broken: bool) -> Report {
     let fake = an_hour_old(tenant(acr())).await;
     if broken {
         let exchange = Match::any().route(&[Route::Exchange]);

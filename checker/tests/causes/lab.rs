@@ -156,6 +156,12 @@ impl Lab {
         self
     }
 
+    /// The checker can look from no node.
+    pub(crate) fn without_nodes(mut self) -> Self {
+        self.places.clear();
+        self
+    }
+
     /// A second node that the checker can look from.
     pub(crate) fn other_node(mut self) -> Self {
         self.places.push(OTHER);

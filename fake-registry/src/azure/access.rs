@@ -109,6 +109,9 @@ impl State {
 
     /// Whether an identity has any business with a registry's content; else its exchange fails.
     pub(crate) fn may_exchange(&self, acr: &Acr, object_id: &str) -> bool {
+        if self.tenant_of(&acr.subscription) != self.tenant_id {
+            return false;
+        }
         if acr.spec.abac {
             return [
                 CONTENT_READ,

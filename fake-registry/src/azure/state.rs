@@ -36,6 +36,8 @@ pub(crate) struct State {
     pub(crate) assignments: Vec<Assignment>,
     pub(crate) page_size: usize,
     pub(crate) grant_lag: Duration,
+    /// Subscriptions of other tenants, with these.
+    pub(crate) foreign: Vec<(String, String)>,
     /// Object id, issuer and subject of federated credentials.
     pub(crate) federated: Vec<(String, String, String)>,
     pub(crate) start: Timestamp,
@@ -172,6 +174,7 @@ impl State {
             assignments: Vec::new(),
             page_size: tenant.page_size,
             grant_lag: tenant.grant_lag,
+            foreign: tenant.foreign.clone(),
             federated: Vec::new(),
             start,
             documents: BTreeMap::new(),
@@ -231,6 +234,15 @@ impl State {
             }
         }
         Ok(state)
+    }
+
+    /// The tenant that a subscription belongs to.
+    pub(crate) fn tenant_of(&self, subscription: &str) -> &str {
+        let foreign = self.foreign.iter();
+        let found = foreign
+            .rev()
+            .find(|(id, _)| id.eq_ignore_ascii_case(subscription));
+        found.map_or(&self.tenant_id, |(_, tenant)| tenant)
     }
 
     pub(crate) fn guid(&self, what: &str) -> String {

@@ -30,6 +30,7 @@ pub struct Tenant {
     pub(crate) page_size: usize,
     pub(crate) grant_lag: Duration,
     pub(crate) federated: Vec<(Principal, String, String)>,
+    pub(crate) foreign: Vec<(String, String)>,
     pub(crate) networks: Vec<VirtualNetwork>,
     pub(crate) zones: Vec<Zone>,
 }
@@ -526,6 +527,7 @@ impl Tenant {
             page_size: 100,
             grant_lag: Duration::from_mins(10),
             federated: Vec::new(),
+            foreign: Vec::new(),
             networks: Vec::new(),
             zones: Vec::new(),
         }
@@ -542,6 +544,14 @@ impl Tenant {
     #[must_use]
     pub fn federated(mut self, who: Principal, issuer: &str, subject: &str) -> Self {
         self.federated.push((who, issuer.into(), subject.into()));
+        self
+    }
+
+    /// A subscription that belongs to another tenant and is only looked at from here: its registries take no
+    /// identity of this one.
+    #[must_use]
+    pub fn foreign_subscription(mut self, id: &str, tenant_id: &str) -> Self {
+        self.foreign.push((id.into(), tenant_id.into()));
         self
     }
 

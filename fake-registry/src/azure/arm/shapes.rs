@@ -7,7 +7,7 @@ use crate::azure::state::{Acr, Cluster, State, Who};
 
 pub(super) fn subscription_json(state: &State, id: &str) -> Value {
     json!({
-        "id": format!("/subscriptions/{id}"), "subscriptionId": id, "tenantId": state.tenant_id,
+        "id": format!("/subscriptions/{id}"), "subscriptionId": id, "tenantId": state.tenant_of(id),
         "displayName": state.name, "state": "Enabled", "authorizationSource": "RoleBased",
         "subscriptionPolicies": {"locationPlacementId": "Public_2014-09-01", "quotaId": "PayAsYouGo_2014-09-01", "spendingLimit": "Off"},
     })
