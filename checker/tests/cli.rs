@@ -285,6 +285,52 @@ fn manifests_are_checked_with_a_docker_configuration() {
     });
 }
 
+/// A kubelet's configuration, a program that it names, and a registry that lets in whom the program names.
+#[cfg(unix)]
+#[test]
+fn a_credential_provider_is_run_as_the_kubelet_runs_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+    with_registry(|address| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let program = folder.path().join("vault-provider");
+        let script = format!(
+            "#!/bin/sh\nread -r request\ncase \"$request\" in *CredentialProviderRequest*{address}*) ;; *) exit 1 ;; esac\n\
+             echo '{{\"kind\":\"CredentialProviderResponse\",\"apiVersion\":\"credentialprovider.kubelet.k8s.io/v1\",\
+             \"cacheKeyType\":\"Registry\",\"auth\":{{\"{address}\":{{\"username\":\"puller\",\"password\":\"hunter2-hunter2\"}}}}}}'\n"
+        );
+        std::fs::write(&program, script).expect("a file");
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))
+            .expect("a program");
+        let config = folder.path().join("providers.yaml");
+        let text = format!(
+            "apiVersion: kubelet.config.k8s.io/v1\nkind: CredentialProviderConfig\nproviders:\n\
+             - name: vault-provider\n  matchImages: ['{address}']\n  defaultCacheDuration: 10m\n  \
+             apiVersion: credentialprovider.kubelet.k8s.io/v1\n"
+        );
+        std::fs::write(&config, text).expect("a file");
+        let output = run(
+            &[
+                "image",
+                &format!("{address}/team/web:v1"),
+                "--platform",
+                "linux/amd64",
+                "--credential-provider-config",
+                &config.display().to_string(),
+                "--credential-provider-bin-dir",
+                &folder.path().display().to_string(),
+            ],
+            b"",
+        );
+        let page = out(&output);
+        assert_eq!(output.status.code(), Some(0), "{page}{}", err(&output));
+        assert!(
+            page.contains("credential provider vault-provider"),
+            "{page}"
+        );
+        assert!(!page.contains("hunter2"), "{page}");
+    });
+}
+
 #[test]
 fn colour_only_where_it_is_wanted_and_more_only_when_asked_for() {
     with_registry(|address| {

@@ -290,16 +290,13 @@ fn deciding_vantage(case: &Case<'_>) -> Option<Vantage> {
 /// What a stop at one stage means; one file a family of stages.
 fn stopped(case: &Case<'_>, vantage: &Vantage, stop: &ending::Stop<'_>) -> Draft {
     let early = mirror::decide(case, vantage, stop).or_else(|| cache::decide(case, vantage, stop));
-    if let Some(draft) = early {
-        return draft;
-    }
-    let draft = match stop.stage {
+    let draft = early.unwrap_or_else(|| match stop.stage {
         Stage::Dns | Stage::Tcp | Stage::Proxy | Stage::Tls => network::decide(case, vantage, stop),
         Stage::Ping | Stage::Auth | Stage::Token => network::unanswered(case, vantage, stop)
             .unwrap_or_else(|| access::decide(case, vantage, stop)),
         _ => network::unanswered(case, vantage, stop)
             .unwrap_or_else(|| image::decide(case, vantage, stop)),
-    };
+    });
     kubelet::weigh_against_the_node(case, vantage, draft)
 }
 
