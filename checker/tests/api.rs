@@ -208,7 +208,6 @@ fn shown(tokens: &impl ToTokens) -> String {
         ("- >", "->"),
         (",)", ")"),
         (", >", ">"),
-        ("'_", "'_"),
     ] {
         text = text.replace(from, to);
     }

@@ -272,7 +272,7 @@ fn manifests_are_checked_with_a_docker_configuration() {
         let without = run(&with[..5], pod.as_bytes());
         assert_eq!(without.status.code(), Some(1), "{}", out(&without));
         assert!(
-            out(&without).starts_with("BLOCKED credentials-missing"),
+            out(&without).contains("\nBLOCKED credentials-missing"),
             "{}",
             out(&without)
         );

@@ -87,11 +87,11 @@ pub(super) fn decide(case: &Case<'_>, vantage: &Vantage, because: String) -> Dra
         {
             return Draft::proven(at, Cause::AcrRolePropagating, because);
         }
-        let candidates = vec![
-            Cause::AcrTenantMismatch,
-            Cause::AcrRolePropagating,
-            Cause::StaleBackoff,
-        ];
+        // Another tenant was ruled out above, where both are known.
+        let mut candidates = vec![Cause::AcrRolePropagating, Cause::StaleBackoff];
+        if azure.tenants().is_none() {
+            candidates.insert(0, Cause::AcrTenantMismatch);
+        }
         return Draft::open(at, candidates, because, Vec::new());
     }
     if mine.iter().any(|one| one.grant == Grant::Unknown) {

@@ -60,11 +60,7 @@ pub(crate) fn rows() -> Vec<Row> {
             acr_arm_token_disabled
         ),
         row!(AcrTenantMismatch, Blocked, acr_tenant_mismatch),
-        row!(
-            AcrRolePropagating,
-            Open(&[C::StaleBackoff]),
-            old_role_refused
-        ),
+        row!(AcrRolePropagating, Open(&[]), old_role_refused),
         row!(AcrFirewallIp, Blocked, acr_firewall_ip),
         row!(
             AcrFirewallIp,

@@ -229,7 +229,6 @@ fn no_cause_is_left_out() {
             "credential-provider-broken",
             "sp-secret-expired",
             "acr-arm-token-disabled",
-            "acr-tenant-mismatch",
             "acr-replica-lag",
             "registry-slow",
             "pull-progress-timeout",
