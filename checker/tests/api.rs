@@ -166,7 +166,7 @@ fn uses(items: &[Item], public: bool) -> Vec<(Vec<String>, String)> {
             }
             UseTree::Name(one) => into.push((with(one.ident.to_string()), one.ident.to_string())),
             UseTree::Rename(one) => {
-                into.push((with(one.ident.to_string()), one.rename.to_string()))
+                into.push((with(one.ident.to_string()), one.rename.to_string()));
             }
             UseTree::Group(group) => group.items.iter().for_each(|one| walk(one, path, into)),
             UseTree::Glob(_) => into.push((with("*".into()), "*".into())),
