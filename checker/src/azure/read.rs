@@ -152,6 +152,8 @@ impl Reader<'_> {
             let path = format!("{id}?api-version=2024-07-01");
             match self.client.get(&what, &path, action).await {
                 Ok(item) => self.facts.machines.push(machine(id, &item)),
+                // The node is gone, and its machine with it.
+                Err(ArmError::NotFound { .. }) => {}
                 Err(error) => self.gap(&what, &error),
             }
         }

@@ -205,9 +205,9 @@ async fn kubelet_identity_detached_in_arm(broken: bool) -> Report {
             "AcrPull",
             Scope::registry("shop"),
         );
-    Lab::new(azure(tenant))
-        .without_nodes()
-        .with_arm("operator")
+    let lab = Lab::new(azure(tenant));
+    let lab = if broken { lab.without_nodes() } else { lab };
+    lab.with_arm("operator")
         .told(broken, ACR, &anonymous())
         .check()
         .await

@@ -3,7 +3,7 @@
 use super::{Asked, Record, blocked, candidates, socket, told};
 use crate::cause::Cause;
 use crate::clue::Clue;
-use crate::evidence::{Certificate, Identity, MirrorOutcome, Role, Seen, TlsFailure};
+use crate::evidence::{Certificate, Identity, Role, Seen, TlsFailure};
 use crate::stage::Stage;
 use crate::verdict::Verdict;
 use crate::wire::Excerpt;
@@ -290,38 +290,4 @@ fn without_a_look_from_the_node_its_time_out_stays_open() {
         .judge(&record);
     assert!(candidates(&got).contains(&Cause::FirewallDrop), "{got:#?}");
     assert!(!matches!(got.verdict, Verdict::Pullable));
-}
-
-/// The workstation cannot reach the mirrors that a file of the user's names, nor the registry; the node did, and
-/// says what it met there. Its words weigh more.
-#[test]
-fn a_mirror_that_fails_from_here_does_not_speak_for_the_node() {
-    let broken_mirror = |from: &str| {
-        let outcome = MirrorOutcome::Failed { stage: Stage::Tcp };
-        let tried = Seen::MirrorTried { outcome };
-        let record = Record::of("registry.example");
-        let record = record.fact(from, Stage::Tcp, Role::Mirror, None, tried);
-        dial(record, from, "203.0.113.9:443", DialError::TimedOut)
-    };
-    let absent = told(
-        "a",
-        Clue::TagNotFound,
-        Stage::Manifest,
-        "registry.example/team/web:v1: not found",
-    );
-    let got = asked().told(absent.clone()).judge(&broken_mirror("here"));
-    assert_ne!(
-        got.verdict.cause(),
-        Some(Cause::MirrorBroken),
-        "{}",
-        got.because
-    );
-    assert!(
-        got.notes.iter().any(|note| note.contains("mirror")),
-        "what was seen from here is still said: {:?}",
-        got.notes
-    );
-    // The same seen from the node itself is proof.
-    let got = asked().told(absent).judge(&broken_mirror("a"));
-    blocked(&got, Cause::MirrorBroken, &[]);
 }
