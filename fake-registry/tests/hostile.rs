@@ -175,7 +175,8 @@ proptest! {
 
     #[test]
     fn a_script_is_refused_at_a_place_in_it_or_is_lived_with(rules in prop::collection::vec(rule(), 1..4)) {
-        let text = format!("rules:\n{}", rules.iter().map(|rule| format!("  - {rule}\n")).collect::<String>());
+        let rules: Vec<String> = rules.iter().map(|rule| format!("  - {rule}\n")).collect();
+        let text = format!("rules:\n{}", rules.concat());
         let script = match Script::from_yaml(&text) {
             Ok(script) => script,
             Err(error) => {
