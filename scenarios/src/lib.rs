@@ -5,6 +5,7 @@
 //! expected. The checker is handed a client and network places, never the scenario.
 
 pub mod catalogue;
+pub mod fidelity;
 pub mod live;
 pub mod report;
 pub mod spec;
@@ -26,6 +27,7 @@ mod remedy;
 mod rollout;
 mod text;
 mod told;
+mod traces;
 mod versions;
 
 pub use backend::{Attempt, StepError};
@@ -46,7 +48,7 @@ pub fn play_embedded(scenario: &Scenario, seed: u64) -> Play {
 
 /// The same with nodes of other versions.
 pub fn play_embedded_with(scenario: &Scenario, seed: u64, versions: Versions) -> Play {
-    backend::embedded::play(scenario, seed, versions)
+    backend::embedded::play(scenario, seed, versions, None)
 }
 
 /// Plays a scenario on the embedded cluster from inside an asynchronous runtime, on a thread of its own: a

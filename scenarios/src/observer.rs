@@ -17,6 +17,8 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::traces::{ContainerChange, Owner};
+
 /// The objects as last seen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Snapshot {
@@ -87,6 +89,43 @@ pub(crate) struct Seen {
     pub(crate) events: Vec<EventWrite>,
     /// The node of each pod that ever had one.
     pub(crate) nodes: BTreeMap<String, String>,
+    /// Every container by itself.
+    pub(crate) containers: Vec<ContainerChange>,
+    /// Who made which pod or ReplicaSet.
+    pub(crate) owners: indexmap::IndexMap<String, Owner>,
+}
+
+impl Seen {
+    fn owned<K: kube::Resource>(&mut self, object: &K) {
+        let owners = object.meta().owner_references.as_deref();
+        let (Some(name), Some(owner)) = (&object.meta().name, owners.and_then(<[_]>::first)) else {
+            return;
+        };
+        if !self.owners.contains_key(name) {
+            let (kind, owner) = (owner.kind.clone(), owner.name.clone());
+            self.owners
+                .insert(name.clone(), Owner { kind, name: owner });
+        }
+    }
+
+    fn containers(&mut self, at: Seconds, pod: &Pod) {
+        let name = pod.name_any();
+        for (container, state, message) in container_states(pod) {
+            let last = self.containers.iter().rev();
+            let last = last
+                .clone()
+                .find(|seen| seen.pod == name && seen.container == container);
+            if last.is_none_or(|last| last.state != state || last.message != message) {
+                self.containers.push(ContainerChange {
+                    at,
+                    pod: name.clone(),
+                    container,
+                    state,
+                    message,
+                });
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -131,6 +170,9 @@ impl Observer {
                     .send_modify(|now| change.apply(&mut now.deployments));
             }),
             follow::<ReplicaSet>(client, namespace, &shared, |shared, change| {
+                if let Change::Set(set) = &change {
+                    shared.record().owned(set);
+                }
                 shared
                     .snapshot
                     .send_modify(|now| change.apply(&mut now.replica_sets));
@@ -175,6 +217,8 @@ impl Shared {
             if let Some(node) = node {
                 record.nodes.insert(name.clone(), node);
             }
+            record.owned(pod);
+            record.containers(self.at(), pod);
             let last = record.statuses.iter().rev().find(|seen| seen.pod == name);
             if last.is_none_or(|last| last.status != status || last.message != message) {
                 record.statuses.push(StatusChange {
@@ -294,6 +338,28 @@ where
         }
     }
     true
+}
+
+/// Container, state and message of all that has a status, init containers first.
+fn container_states(pod: &Pod) -> Vec<(String, String, Option<String>)> {
+    let Some(status) = &pod.status else {
+        return Vec::new();
+    };
+    let init = status.init_container_statuses.iter().flatten();
+    let all = init.chain(status.container_statuses.iter().flatten());
+    let states = all.filter_map(|container| {
+        let state = container.state.as_ref()?;
+        let (state, message) = if state.running.is_some() {
+            ("Running".to_owned(), None)
+        } else if let Some(waiting) = &state.waiting {
+            (waiting.reason.clone()?, waiting.message.clone())
+        } else {
+            let ended = state.terminated.as_ref()?;
+            (ended.reason.clone()?, ended.message.clone())
+        };
+        Some((container.name.clone(), state, message))
+    });
+    states.collect()
 }
 
 /// The STATUS column of `kubectl get pods`, and the waiting message behind it.

@@ -21,12 +21,33 @@ use crate::spec::{
     ApplyRemedy, Diagnosis, ExpectedVerdict, Rollout, Scenario, Step, Target, TargetKind,
 };
 use crate::told::told;
+use crate::traces::Traces;
 
 /// The namespace in which a scenario plays that has a cluster to itself.
 pub(crate) const NAMESPACE: &str = "default";
 
+/// How long another play of the same scenario took: one that is compared with it takes as long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tempo {
+    pub(crate) observe: Duration,
+    pub(crate) diagnose: Duration,
+}
+
+/// What is still on its way when a play in virtual time is at its end comes within that.
+pub(crate) const LINGER: Duration = Duration::from_secs(10);
+
 /// Plays all six acts, or as many as go well.
 pub(crate) async fn play<B: Backend>(backend: &B, scenario: &Scenario, seed: u64) -> Play {
+    play_at(backend, scenario, seed, None).await
+}
+
+/// The same, no faster than another play was.
+pub(crate) async fn play_at<B: Backend>(
+    backend: &B,
+    scenario: &Scenario,
+    seed: u64,
+    tempo: Option<Tempo>,
+) -> Play {
     let start = Instant::now();
     let client = backend.client();
     let observer = Observer::start(&client, backend.namespace(), start);
@@ -36,6 +57,7 @@ pub(crate) async fn play<B: Backend>(backend: &B, scenario: &Scenario, seed: u64
         client,
         observer,
         start,
+        tempo,
         report: None,
         acts: Vec::new(),
     };
@@ -56,17 +78,34 @@ pub(crate) async fn play<B: Backend>(backend: &B, scenario: &Scenario, seed: u64
     if ending == Ending::Passed {
         ending = player.put_back().await;
     }
+    if tempo.is_some() {
+        backend.sleep(LINGER).await;
+    }
     let seen = player.observer.record();
+    let attempts = backend.attempts(&seen);
+    // Only what is compared is asked for all that it did.
+    let compared = tempo.is_some() || backend.pace() == Pace::Real;
+    let requests = if compared {
+        backend.requests().await
+    } else {
+        Vec::new()
+    };
     Play {
         scenario: scenario.clone(),
         seed,
         real: backend.pace() == Pace::Real,
         ending,
         acts: player.acts,
-        attempts: backend.attempts(&seen),
+        attempts,
         statuses: seen.statuses,
         events: seen.events,
         report: player.report,
+        traces: Traces {
+            containers: seen.containers,
+            owners: seen.owners,
+            requests,
+            stage: backend.stage(),
+        },
     }
 }
 
@@ -84,6 +123,7 @@ pub(crate) async fn prepare<B: Backend>(
         observer: Observer::start(&client, NAMESPACE, start),
         client,
         start,
+        tempo: None,
         report: None,
         acts: Vec::new(),
     };
@@ -108,6 +148,7 @@ struct Player<'a, B> {
     client: Client,
     observer: Observer,
     start: Instant,
+    tempo: Option<Tempo>,
     report: Option<pullcheck::report::Report>,
     acts: Vec<ActPlayed>,
 }
@@ -403,18 +444,20 @@ impl<B: Backend> Player<'_, B> {
     async fn observe(&self, notes: &mut Notes) {
         let longest = self.scenario.acts.observe.for_.get();
         let from = Instant::now();
-        let (mismatches, seen) = match self.backend.pace() {
-            Pace::Virtual => {
-                self.backend.sleep(longest).await;
-                self.seen()
+        let least = match (self.backend.pace(), self.tempo) {
+            (Pace::Virtual, None) => longest,
+            (Pace::Virtual, Some(tempo)) => tempo.observe.min(longest),
+            (Pace::Real, _) => Duration::ZERO,
+        };
+        if !least.is_zero() {
+            self.backend.sleep(least).await;
+        }
+        let (mismatches, seen) = loop {
+            let (mismatches, seen) = self.seen();
+            if mismatches.is_empty() || from.elapsed() >= longest {
+                break (mismatches, seen);
             }
-            Pace::Real => loop {
-                let (mismatches, seen) = self.seen();
-                if mismatches.is_empty() || from.elapsed() >= longest {
-                    break (mismatches, seen);
-                }
-                self.backend.sleep(Duration::from_millis(500)).await;
-            },
+            self.backend.sleep(Duration::from_millis(500)).await;
         };
         notes.mismatches.extend(mismatches);
         let watched = from.elapsed().min(longest);
@@ -503,8 +546,13 @@ impl<B: Backend> Player<'_, B> {
     async fn diagnose(&mut self, notes: &mut Notes) {
         let diagnose = &self.scenario.acts.diagnose;
         let cause = self.scenario.cause.value.as_str();
+        let from = Instant::now();
         self.ask(&diagnose.ask.value, cause, &diagnose.expect, notes)
             .await;
+        if let Some(tempo) = self.tempo {
+            let rest = tempo.diagnose.saturating_sub(from.elapsed());
+            self.backend.sleep(rest).await;
+        }
     }
 
     /// Runs the checker and compares what it says.

@@ -4,6 +4,7 @@
 use crate::backend::{Attempt, Pace};
 use crate::observer::{EventWrite, Seconds, StatusChange};
 use crate::spec::Scenario;
+use crate::traces::Traces;
 
 /// One of the six acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +114,8 @@ pub struct Play {
     pub events: Vec<EventWrite>,
     /// What the checker found, where it was asked.
     pub report: Option<pullcheck::report::Report>,
+    /// What plays are compared by; reports do not show it.
+    pub(crate) traces: Traces,
 }
 
 impl Play {
@@ -165,6 +168,7 @@ impl Play {
             statuses: Vec::new(),
             events: Vec::new(),
             report: None,
+            traces: Traces::default(),
         }
     }
 }

@@ -36,6 +36,29 @@ impl Versions {
         Ok(Self(Profile::new(kubernetes, version, path)))
     }
 
+    /// From what a node's status says of itself: `v1.20.2`, `containerd://1.6.20~ds1`. `None`: a release or a
+    /// runtime that is not modelled.
+    pub fn of_node(kubelet: &str, runtime: &str) -> Option<Self> {
+        let number = |text: &str| {
+            let digits = text.split(|c: char| !c.is_ascii_digit()).next();
+            digits.and_then(|digits| digits.parse::<u16>().ok())
+        };
+        let mut parts = kubelet.strip_prefix("v1.")?.split('.');
+        let minor = number(parts.next()?)?;
+        let kubernetes = KubernetesVersion {
+            patch: parts.next().and_then(number).unwrap_or_default(),
+            ..release(&format!("1.{minor}"))?
+        };
+        let mut parts = runtime.strip_prefix("containerd://")?.split('.');
+        let (major, minor) = (number(parts.next()?)?, number(parts.next()?)?);
+        let (version, path) = containerd(&format!("containerd-{major}.{minor}"))?;
+        let version = ContainerdVersion {
+            patch: parts.next().and_then(number).unwrap_or_default(),
+            ..version
+        };
+        Some(Self(Profile::new(kubernetes, version, path)))
+    }
+
     pub(crate) const fn profile(self) -> Profile {
         self.0
     }
@@ -76,6 +99,29 @@ fn containerd(text: &str) -> Option<(ContainerdVersion, PullPath)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_as_nodes_write_them() {
+        let table = [
+            (
+                "v1.20.2",
+                "containerd://1.6.20~ds1",
+                Some("Kubernetes v1.20.2, containerd://1.6.20"),
+            ),
+            (
+                "v1.32.5+k3s1",
+                "containerd://2.1.4",
+                Some("Kubernetes v1.32.5, containerd://2.1.4+unknown"),
+            ),
+            ("v1.19.2", "containerd://1.6.20", None),
+            ("v1.20.2", "docker://20.10.1", None),
+            ("", "", None),
+        ];
+        for (kubelet, runtime, want) in table {
+            let found = Versions::of_node(kubelet, runtime).map(|found| found.to_string());
+            assert_eq!(found.as_deref(), want, "{kubelet} {runtime}");
+        }
+    }
 
     #[test]
     fn versions_as_people_write_them() {

@@ -4,6 +4,7 @@ mod az;
 mod bench;
 mod cluster;
 mod dist;
+mod fidelity;
 mod fuzz;
 mod image;
 #[cfg(unix)]
@@ -50,6 +51,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Completions, manual pages and the krew manifest, for a package
     Dist(dist::Arguments),
+    /// Holds the embedded cluster to a real one, text by text
+    Fidelity(fidelity::Arguments),
     /// Hostile input for the parsers and servers, found by coverage
     Fuzz(fuzz::Arguments),
     /// Builds the container image of fake-registry
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Task::Pullcheck { words } => pullcheck::cli::main_of(words),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Dist(arguments) => dist::run(&arguments),
+        Task::Fidelity(arguments) => fidelity::run(&arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Image(arguments) => image::run(&arguments),
         #[cfg(unix)]

@@ -3,6 +3,7 @@
 //! A backend makes the world that the file describes and carries out its steps. It gives the
 //! player an ordinary client and the checker the places that a user could reach, nothing more.
 
+mod anew;
 mod cloud;
 pub(crate) mod embedded;
 #[cfg(unix)]
@@ -18,6 +19,7 @@ use crate::observer::{Seconds, Seen};
 use crate::play::{Mismatch, NAMESPACE};
 use crate::remedy::Command;
 use crate::spec::{self, Step};
+use crate::traces::{Request, Stage};
 
 /// One pull as the node made it.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -104,6 +106,10 @@ pub(crate) trait Backend {
     async fn cloud(&self, command: &Command) -> Result<(), StepError>;
     /// Pulls so far, in the order in which they began; `seen` is what a user has seen by then.
     fn attempts(&self, seen: &Seen) -> Vec<Attempt>;
+    /// The requests that the registries saw so far, in their order.
+    async fn requests(&self) -> Vec<Request>;
+    /// How the stage calls what the file names.
+    fn stage(&self) -> Stage;
     /// The digest that a reference has at its registry now.
     fn digest(&self, reference: &str) -> Option<String>;
     /// Lets time pass.

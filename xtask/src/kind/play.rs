@@ -77,6 +77,17 @@ impl KindOptions {
         self.image = Some(StockImage::of_release(release)?);
         Ok(())
     }
+
+    /// On what is played, in words.
+    pub(crate) fn told(&self) -> String {
+        match &self.context {
+            Some(context) => format!("kind cluster {context}"),
+            None => format!(
+                "kind cluster with nodes from Debian {}",
+                self.suite.as_str()
+            ),
+        }
+    }
 }
 
 /// Plays scenarios on a real cluster. Plays come in the order of the jobs.

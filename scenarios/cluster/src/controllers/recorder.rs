@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::object::{name, namespace, text, uid};
 use crate::api::{Api, WriteOptions};
+use crate::events::correlator::{Correlator, Decision, ObjectRef, Occurrence, Severity};
 use crate::store::{ApiError, Kind};
 
 /// Repeated events are recognised among so many.
@@ -31,12 +32,14 @@ pub(super) struct Recorder {
     api: Api,
     component: &'static str,
     instance: String,
+    correlator: Correlator,
     seen: BTreeMap<String, (String, String)>,
 }
 
 impl Recorder {
     pub(super) fn new(api: Api, component: &'static str) -> Self {
         Self {
+            correlator: Correlator::new(api.minor() >= 32),
             api,
             component,
             instance: String::new(),
@@ -50,37 +53,64 @@ impl Recorder {
         self
     }
 
-    /// An event of the older shape: source, first and last time, count.
+    /// An event of the older shape: source, first and last time, count; combined and cut short as the
+    /// correlator of client-go does for every component.
     pub(super) fn event(&mut self, kind: Kind, about: &Value, note: Note<'_>) {
-        let now = self.api.store().clock().seconds();
-        let seen = Self::key(about, note);
-        let again = self.seen.get(&seen).cloned();
-        if let Some((namespace, event)) = again {
-            let repeated = self.api.change(Kind::Event, &namespace, &event, |event| {
-                let count = event.get("count").and_then(Value::as_i64).unwrap_or(1);
-                if let Some(event) = event.as_object_mut() {
-                    event.insert("count".into(), (count + 1).into());
-                    event.insert("lastTimestamp".into(), now.clone().into());
+        let clock = self.api.store().clock();
+        let now = clock.seconds();
+        let epoch = u128::try_from(clock.start().as_nanosecond()).unwrap_or_default();
+        let occurrence = Occurrence {
+            object: ObjectRef {
+                api_version: kind.api_version(),
+                kind: kind.name().to_owned(),
+                namespace: namespace(about).to_owned(),
+                name: name(about).to_owned(),
+                uid: uid(about).to_owned(),
+                ..ObjectRef::default()
+            },
+            severity: if note.of == "Warning" {
+                Severity::Warning
+            } else {
+                Severity::Normal
+            },
+            reason: note.reason.to_owned(),
+            message: note.message.to_owned(),
+        };
+        let write = match self.correlator.step(clock.elapsed(), epoch, &occurrence) {
+            Decision::Skip => return,
+            Decision::Create(write) => write,
+            Decision::Update(write) => {
+                let known = self.seen.get(&write.name).cloned();
+                let repeated = known.map(|(namespace, event)| {
+                    self.api.change(Kind::Event, &namespace, &event, |event| {
+                        if let Some(event) = event.as_object_mut() {
+                            event.insert("count".into(), write.count.into());
+                            event.insert("lastTimestamp".into(), now.clone().into());
+                            event.insert("message".into(), write.message.clone().into());
+                        }
+                    })
+                });
+                if let Some(Ok(_)) = repeated {
+                    return;
                 }
-            });
-            if repeated.is_ok() {
-                return;
+                write
             }
-        }
+        };
+        let named = self.api.minor() >= 27 && !write.combined;
         let body = json!({
             "involvedObject": Self::reference(kind, about),
             "reason": note.reason,
-            "message": note.message,
+            "message": write.message,
             "source": { "component": self.component },
             "firstTimestamp": now,
             "lastTimestamp": now,
-            "count": 1,
+            "count": write.count,
             "type": note.of,
             "eventTime": null,
-            "reportingComponent": if self.api.minor() >= 27 { self.component } else { "" },
+            "reportingComponent": if named { self.component } else { "" },
             "reportingInstance": self.instance
         });
-        self.store(seen, about, &body);
+        self.store(write.name, about, &body);
     }
 
     /// An event of the newer shape: event time, action, and a series when it repeats.

@@ -1,6 +1,7 @@
 //! Recordings of real kubelets, and what makes them comparable: names, times, digests, addresses and
 //! ports are replaced by what they are.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -38,6 +39,29 @@ impl Recording {
             })
             .collect()
     }
+}
+
+fn folder(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/observed")
+        .join(name)
+}
+
+/// The recordings of a folder, by name.
+pub(crate) fn names(name: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(folder(name)).unwrap();
+    let files = entries.map(|entry| entry.unwrap().path());
+    let mut names: Vec<String> = files
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Why recordings are not played, by folder and name.
+pub(crate) fn not_reproduced() -> BTreeMap<String, BTreeMap<String, String>> {
+    let text = std::fs::read_to_string(folder("not-reproduced.yaml")).unwrap();
+    serde_saphyr::from_str(&text).unwrap()
 }
 
 /// Replaces what differs by nature.

@@ -20,6 +20,7 @@ use fake_registry::{FakeRegistry, Scheme, Script};
 use pullcheck::check::Settings as CheckerSettings;
 use pullcheck::keyring::Secret;
 use pullcheck::world::{Arm, FixedToken, Net, Place as CheckerPlace, Trust, Vantage, World};
+use serde_json::Value;
 use sim_cluster::clock::default_start;
 use sim_cluster::cluster::Cluster;
 use sim_cluster::credential::AcrCredentialProvider;
@@ -33,16 +34,25 @@ use self::tenant::Tenant;
 use super::cloud::Az;
 use super::{Attempt, Backend, Pace, StepError};
 use crate::observer::{Seconds, Seen};
-use crate::play::{Mismatch, NAMESPACE, Play};
+use crate::play::{Mismatch, NAMESPACE, Play, Tempo};
 use crate::remedy::Command;
 use crate::spec::{FirewallAction, NodeSettings, Scenario, Step};
+use crate::traces::{NODE, Request, Stage};
 use crate::versions::Versions;
 
 /// The metadata service of every cloud, reached from the machine itself only.
 const METADATA: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)), 80);
 
 /// Plays on a runtime with a paused clock. A panic of a simulated task fails the play.
-pub(crate) fn play(scenario: &Scenario, seed: u64, versions: Versions) -> Play {
+///
+/// With a tempo it is a real cluster's play that is played again: nodes are set up as there, images are
+/// pulled anew, and it takes as long.
+pub(crate) fn play(
+    scenario: &Scenario,
+    seed: u64,
+    versions: Versions,
+    tempo: Option<Tempo>,
+) -> Play {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -59,9 +69,10 @@ pub(crate) fn play(scenario: &Scenario, seed: u64, versions: Versions) -> Play {
         }
     };
     runtime.block_on(async {
-        match Embedded::build(scenario, seed, versions, default_start()) {
+        let built = Embedded::furnish(scenario, seed, versions, default_start(), tempo.is_some());
+        match built {
             Ok(backend) => {
-                let mut play = crate::play::play(&backend, scenario, seed).await;
+                let mut play = crate::play::play_at(&backend, scenario, seed, tempo).await;
                 for panic in backend.cluster.failures().list() {
                     play.fail(Mismatch {
                         what: "a task of the simulation".to_owned(),
@@ -86,6 +97,9 @@ pub(crate) struct Embedded {
     tenant: Option<Tenant>,
     /// Whether the person who runs the checker has a token for Azure Resource Manager.
     arm: bool,
+    /// Whether nodes are as those of the real clusters that this one is compared with.
+    as_real: bool,
+    versions: Versions,
     /// The node whose `hosts.toml` files that person has.
     hosts_of: Option<String>,
     /// What nodes are like.
@@ -130,6 +144,16 @@ impl Embedded {
         versions: Versions,
         start: jiff::Timestamp,
     ) -> Result<Self, StepError> {
+        Self::furnish(scenario, seed, versions, start, false)
+    }
+
+    fn furnish(
+        scenario: &Scenario,
+        seed: u64,
+        versions: Versions,
+        start: jiff::Timestamp,
+        as_real: bool,
+    ) -> Result<Self, StepError> {
         let network = Network::new();
         let cluster = Cluster::builder()
             .seed(seed)
@@ -160,6 +184,8 @@ impl Embedded {
             workstation,
             tenant,
             arm: scenario.checker.arm,
+            as_real,
+            versions,
             hosts_of: scenario.checker.hosts_of.clone(),
             node: scenario.cluster.node.clone(),
             nodes_by_name: scenario.cluster.nodes_by_name.clone(),
@@ -184,6 +210,9 @@ impl Embedded {
             spec.trusted_ca = vec![self.registry.ca_der()];
             // As AKS and kind set it; the kubelet's own default is one pull at a time.
             spec.serialize_image_pulls = false;
+            if self.as_real {
+                spec.registry_qps = 0.0;
+            }
             let named = self.nodes_by_name.get(&name);
             let layers: Vec<&NodeSettings> = [Some(&self.node), named, Some(more)]
                 .into_iter()
@@ -360,6 +389,44 @@ impl Backend for Embedded {
         CheckerSettings {
             mirrors: mirrors.map_or_else(Default::default, |node| self.settings.mirrors_of(node)),
             ..CheckerSettings::default()
+        }
+    }
+
+    fn objects(&self, manifests: &str) -> Result<Vec<Value>, StepError> {
+        let objects = crate::spec::objects(manifests).map_err(|error| StepError::failed(&error));
+        let mut objects = objects?;
+        if self.as_real {
+            objects.iter_mut().for_each(super::anew::pull_always);
+        }
+        Ok(objects)
+    }
+
+    async fn requests(&self) -> Vec<Request> {
+        let entries = self.registry.journal().entries().into_iter();
+        let requests = entries.map(|entry| Request {
+            at: entry.at.as_secs_f64(),
+            client: entry.client.to_string(),
+            method: entry.method.to_string(),
+            host: entry.host,
+            path: entry.path,
+            query: entry.query,
+            authorization: entry.authorization.name().to_owned(),
+            user_agent: entry.user_agent,
+            range: entry.range,
+            accept: entry.accept,
+            status: entry.status,
+        });
+        requests.collect()
+    }
+
+    fn stage(&self) -> Stage {
+        let profile = self.versions.profile();
+        let nodes = self.cluster.nodes().into_iter();
+        let nodes = nodes.map(|node| (node.name().to_owned(), NODE.to_owned()));
+        Stage {
+            names: nodes.collect(),
+            kubernetes: profile.kubernetes.to_string(),
+            runtime: profile.runtime_version(),
         }
     }
 

@@ -20,18 +20,20 @@ use super::describe;
 use super::doors::{self, Doors};
 use super::machines::{self, Machines};
 use super::node::{Node, State};
-use super::objects::{keep_to, pull_always, spread};
+use super::objects::{keep_to, spread};
 use super::place::NodePlace;
 use super::registry::{Registry, Wanted};
 use super::settings::{self, Known};
 use super::zone::Answer;
 use super::{LABEL, SCENARIO, Site, attempts, docker, identity, steps};
+use crate::backend::anew::pull_always;
 use crate::backend::cloud::Az;
 use crate::backend::{Attempt, Backend, Pace, StepError};
 use crate::observer::Seen;
 use crate::play::{Ending, Mismatch, NAMESPACE, Play};
 use crate::remedy::Command;
 use crate::spec::{self, Scenario, Step};
+use crate::traces::{NODE, Request, Stage};
 
 /// A namespace's service account and its token are there in a moment.
 const NAMESPACE_READY: Duration = Duration::from_mins(1);
@@ -50,6 +52,8 @@ pub(super) struct Lot<'a> {
     /// Nodes that the scenario has; those after them have not joined yet.
     nodes: std::sync::atomic::AtomicUsize,
     names: Vec<String>,
+    /// What stands before the file's host names; nothing where they are everybody's.
+    prefix: String,
     /// What the nodes were called in their cloud before; only where the file has one.
     provider_ids: Vec<Option<String>>,
     /// Whether the nodes are its own while it lasts.
@@ -73,7 +77,7 @@ impl<'a> Lot<'a> {
         let real = if alone || super::keeps_names(scenario) {
             scenario.on_kind()
         } else {
-            match scenario.renamed(&format!("k{number}-")) {
+            match scenario.renamed(&prefix(number)) {
                 Ok(renamed) => renamed.on_kind(),
                 Err(error) => return Err((scenario.on_kind(), StepError::failed(&*error))),
             }
@@ -147,6 +151,7 @@ impl<'a> Lot<'a> {
             known: Known::default(),
             nodes: std::sync::atomic::AtomicUsize::new(scenario.cluster.nodes.value as usize),
             names,
+            prefix: if alone { String::new() } else { prefix(number) },
             provider_ids: Vec::new(),
             alone,
             pristine: Vec::new(),
@@ -458,6 +463,11 @@ impl<'a> Lot<'a> {
     }
 }
 
+/// What tells the host names of lots apart.
+fn prefix(number: usize) -> String {
+    format!("k{number}-")
+}
+
 /// What a real cluster of this size cannot do of a scenario.
 pub(super) fn supported(scenario: &Scenario, wanted: u32, nodes: usize) -> Result<(), String> {
     if let Some(reason) = scenario.kind.as_ref().and_then(|kind| kind.skip.clone()) {
@@ -599,6 +609,36 @@ impl Backend for Lot<'_> {
 
     fn attempts(&self, seen: &Seen) -> Vec<Attempt> {
         attempts::from_events(seen)
+    }
+
+    async fn requests(&self) -> Vec<Request> {
+        let mut requests = self.registry.journal().await;
+        for request in &mut requests {
+            let mut nodes = self.site.nodes.iter();
+            let by = nodes.position(|node| node.address().to_string() == request.client);
+            if let Some(number) = by {
+                request.client = format!("node-{}", number + 1);
+            }
+        }
+        requests
+    }
+
+    fn stage(&self) -> Stage {
+        let nodes = self.site.nodes.iter();
+        let nodes = nodes.map(|node| (node.name().to_owned(), NODE.to_owned()));
+        let hosts = self.names.iter().filter_map(|name| {
+            let own = name
+                .strip_prefix(&self.prefix)
+                .filter(|_| !self.prefix.is_empty())?;
+            Some((name.clone(), own.to_owned()))
+        });
+        let namespace = (self.namespace.clone(), NAMESPACE.to_owned());
+        let (kubernetes, runtime) = self.site.versions.clone();
+        Stage {
+            names: nodes.chain(hosts).chain([namespace]).collect(),
+            kubernetes,
+            runtime,
+        }
     }
 
     fn digest(&self, reference: &str) -> Option<String> {

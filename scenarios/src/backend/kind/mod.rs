@@ -135,6 +135,8 @@ pub struct Site {
     server: Container,
     zone: Zone,
     authority: Vec<u8>,
+    /// Of the kubelet and its runtime, as the first node's status has them.
+    versions: (String, String),
     /// What the nodes were like before, and what the site made of them.
     before: Vec<Kept>,
 }
@@ -238,6 +240,7 @@ impl Site {
         let registry = FakeRegistry::builder().seed(spec.seed).build()?;
         let mut before = Vec::new();
         let mut kubernetes = None;
+        let mut versions = None;
         for node in &nodes {
             // What a run left that did not come to its end.
             settings::put_back(node).await?;
@@ -248,6 +251,7 @@ impl Site {
                 .get(node.name())
                 .await?;
             let info = object.status.and_then(|status| status.node_info);
+            versions = versions.or_else(|| info.clone());
             let version = info.and_then(|info| info.kubelet_version.parse::<Release>().ok());
             kubernetes = kubernetes.into_iter().chain(version).min();
             let object = object.spec.unwrap_or_default();
@@ -273,6 +277,9 @@ impl Site {
             names: tokio::sync::Mutex::default(),
             server,
             zone,
+            versions: versions
+                .map(|info| (info.kubelet_version, info.container_runtime_version))
+                .unwrap_or_default(),
             before,
         };
         if let Err(error) = site.prepare(&registry.ca_pem()).await {
@@ -356,7 +363,7 @@ impl Site {
             }
         };
         let play = crate::play::play(&lot, lot.scenario(), seed).await;
-        lot.clear(play).await
+        Box::pin(lot.clear(play)).await
     }
 
     /// Undoes what `open` did, and removes what stands beside the cluster.

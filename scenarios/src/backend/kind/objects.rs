@@ -10,22 +10,6 @@ fn pod_spec(object: &mut Value) -> Option<&mut Value> {
     }
 }
 
-/// Every container pulls anew: on a real node the image of the play before may still be there.
-pub(super) fn pull_always(object: &mut Value) {
-    let spec = pod_spec(object);
-    let Some(spec) = spec else { return };
-    for list in ["initContainers", "containers"] {
-        let containers = spec.get_mut(list).and_then(Value::as_array_mut);
-        for container in containers.into_iter().flatten() {
-            if let Some(container) = container.as_object_mut()
-                && !container.contains_key("imagePullPolicy")
-            {
-                container.insert("imagePullPolicy".to_owned(), json!("Always"));
-            }
-        }
-    }
-}
-
 /// Pods of one Deployment go to different nodes: the scheduler of a real cluster only prefers that.
 pub(super) fn spread(object: &mut Value) {
     let selector = object.pointer("/spec/selector").cloned();
@@ -66,6 +50,7 @@ pub(super) fn keep_to(object: &mut Value, nodes: &[&str]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::anew::pull_always;
 
     #[test]
     fn every_container_pulls_anew_unless_the_file_says_otherwise() {

@@ -316,6 +316,15 @@ impl Registry {
         id.map_err(|error| StepError::failed(&error))
     }
 
+    /// Every request that it saw, in their order. None where it cannot be asked any more.
+    pub(super) async fn journal(&self) -> Vec<crate::traces::Request> {
+        let text = self.order(Method::GET, "/journal", "").await;
+        let text = text.unwrap_or_default();
+        text.lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
+    }
+
     /// The last requests that it saw, one a line.
     pub(super) async fn last_requests(&self) -> Result<String, StepError> {
         let text = self.order(Method::GET, "/journal", "").await?;
