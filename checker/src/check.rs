@@ -5,6 +5,7 @@
 //! which they do not, and from the workstation, one after the other.
 
 mod credentials;
+mod fleet;
 mod follow;
 mod group;
 mod manifests;
@@ -35,8 +36,9 @@ use crate::stage::Stage;
 use crate::symptom::{Ahead, GapReason, NodeFacts, PullPolicy, PullSecret, Symptoms, Trouble};
 use crate::verdict::{self, Case, Names, Settle, Told, Verdict};
 use crate::wire::Excerpt;
-use crate::world::World;
+use crate::world::{Vantage, World};
 
+use fleet::FromNodes;
 use group::{Group, groups};
 use near::corrected_host;
 use plan::{asked, places, plan};
@@ -146,9 +148,12 @@ pub async fn check_with(world: &World, request: &Request, settings: &Settings) -
         image: reference.written().to_owned(),
         ..Group::default()
     };
-    let answer = answer(world, settings, &Symptoms::default(), &group, None).await;
+    let symptoms = Symptoms::default();
+    let nodes = FromNodes::ask(world, settings, &symptoms, &[&group]).await;
+    let answer = answer(world, settings, &symptoms, &group, None, &nodes).await;
     Report {
         answers: vec![answer],
+        gaps: nodes.gaps(),
         ..Report::empty(format!("image {}", reference.written()), at, nothing(""))
     }
 }
@@ -226,6 +231,9 @@ async fn in_cluster(
         });
         groups.truncate(bound);
     }
+    let asked: Vec<&Group<'_>> = groups.iter().collect();
+    let nodes = FromNodes::ask(world, settings, &symptoms, &asked).await;
+    gaps.extend(nodes.gaps());
     let mut answers = Vec::new();
     if wide {
         let items: Vec<many::Item<'_>> = groups
@@ -235,12 +243,12 @@ async fn in_cluster(
                 settings: settings.clone(),
             })
             .collect();
-        answers = many::answers(world, &symptoms, &items).await;
+        answers = many::answers(world, &symptoms, &items, &nodes).await;
     } else {
         let mut asked: BTreeMap<String, AzureFacts> = BTreeMap::new();
         for group in &groups {
             let facts = azure_facts(world, &symptoms, group, &mut asked).await;
-            answers.push(answer(world, settings, &symptoms, group, facts).await);
+            answers.push(answer(world, settings, &symptoms, group, facts, &nodes).await);
         }
     }
     if let Some(not_created) = &symptoms.not_created {
@@ -251,7 +259,7 @@ async fn in_cluster(
         answers.extend(refused::answers(not_created));
     }
     gravest_first(&mut answers);
-    let nodes: BTreeSet<String> = symptoms
+    let known: BTreeSet<String> = symptoms
         .pods
         .iter()
         .filter_map(|pod| pod.node.clone())
@@ -262,7 +270,7 @@ async fn in_cluster(
                 .flat_map(|runs| runs.nodes.iter().cloned()),
         )
         .collect();
-    let problems = problem::problems(&answers, &nodes);
+    let problems = problem::problems(&answers, &known);
     let waiting: usize = answers.iter().map(|one| one.waiting.len()).sum();
     let summary = wide.then(|| {
         format!(
@@ -371,6 +379,7 @@ async fn answer(
     symptoms: &Symptoms,
     group: &Group<'_>,
     azure: Option<AzureFacts>,
+    nodes: &FromNodes,
 ) -> Answer {
     let reference = Reference::parse(&group.image).ok();
     let first = group.failing.first().map(|(pod, _)| *pod).or(group.example);
@@ -390,9 +399,13 @@ async fn answer(
             .iter()
             .all(|(_, trouble)| matches!(trouble, Trouble::AfterPull { .. }));
     let mut evidence = Evidence::new();
+    let from_nodes = nodes.of(world, &group.image, &failing_nodes);
     if let Some(reference) = reference.as_ref().filter(|_| !settings.no_probe) {
         let asked = asked(world, settings, reference).await;
         for place in places(world, group, &failing_nodes) {
+            if place.vantage == Vantage::Workstation {
+                evidence.append(from_nodes.evidence.clone());
+            }
             let mut plan = plan(settings, symptoms, reference, place, first, azure.as_ref());
             plan.keyring.add_asked(asked.clone());
             if deep {
@@ -450,11 +463,13 @@ async fn answer(
         secrets,
         namespace: first.map(|pod| pod.namespace.as_str()),
         evidence: &evidence,
+        shallow: &from_nodes.shallow,
         azure: azure.as_ref(),
         corrected_host: corrected.as_deref(),
         now,
     };
-    let judgement = verdict::judge(&case);
+    let mut judgement = verdict::judge(&case);
+    judgement.notes.extend(from_nodes.note.clone());
     let names = Names {
         namespace: first.map(|pod| pod.namespace.as_str()),
         pod: first.map(|pod| pod.name.as_str()),
@@ -488,6 +503,7 @@ async fn answer(
         credentials,
         told,
         receipt,
+        comparison: from_nodes.compared(&world.workstation, &evidence),
         evidence,
         azure,
     }

@@ -111,6 +111,7 @@ pub mod evidence;
 pub mod explain;
 pub mod keyring;
 pub mod mirrors;
+pub mod nodes;
 pub mod probe;
 pub mod reference;
 pub mod report;

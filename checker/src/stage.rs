@@ -84,3 +84,11 @@ impl serde::Serialize for Stage {
         serializer.serialize_str(self.id())
     }
 }
+
+impl<'de> serde::Deserialize<'de> for Stage {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let id = String::deserialize(deserializer)?;
+        let found = Self::ALL.iter().copied().find(|stage| stage.id() == id);
+        found.ok_or_else(|| serde::de::Error::custom("not a stage"))
+    }
+}

@@ -368,3 +368,80 @@ fn a_way_to_sign_in_names_the_variable_that_is_missing() {
     assert_eq!(output.status.code(), Some(2));
     assert!(err(&output).contains("AZURE_TENANT_ID"), "{}", err(&output));
 }
+
+/// Arguments in, lines of JSON out: what a pod of `--from nodes` does, here without a node's files.
+#[test]
+fn the_program_in_the_pod_tells_what_it_sees() {
+    let nothing = tempfile::tempdir().expect("a folder");
+    let output = Command::new(env!("CARGO_BIN_EXE_pullcheck"))
+        .args([
+            "node-probe",
+            "--plain-http",
+            "--image",
+            "127.0.0.1:9/team/web:v1",
+        ])
+        .env("PULLCHECK_NODE", "worker-1")
+        .env("PULLCHECK_HOST", nothing.path())
+        .output()
+        .expect("it runs");
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "what it finds is no failure of its own"
+    );
+    let text = String::from_utf8(output.stdout).expect("text");
+    let heard = pullcheck::nodes::Heard::read(&text, "worker-1").expect("its own lines");
+    assert!(heard.complete);
+    let seen = &heard.images["127.0.0.1:9/team/web:v1"];
+    let end = seen
+        .attempts()
+        .last()
+        .map(|(_, end)| (end.stage.id(), end.complete));
+    assert_eq!(end, Some(("tcp", false)), "{text}");
+    assert_eq!(
+        heard.notes,
+        ["no authorities were found below the node's /etc"]
+    );
+    let output = Command::new(env!("CARGO_BIN_EXE_pullcheck"))
+        .args(["node-probe", "--image"])
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn the_manifests_of_the_node_vantage_are_documents_in_order() {
+    let output = Command::new(env!("CARGO_BIN_EXE_pullcheck"))
+        .args(["nodes", "--print-manifests", "--subject", "user:alice"])
+        .args(["--node-namespace", "probes"])
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).expect("text");
+    let documents: Vec<&str> = text.split("---\n").skip(1).collect();
+    assert_eq!(documents.len(), 7, "{text}");
+    let (job, objects) = documents.split_last().expect("some");
+    assert!(
+        job.lines().all(|line| line.starts_with("# ")),
+        "the Job is for review"
+    );
+    let kinds: Vec<&str> = objects
+        .iter()
+        .filter_map(|one| one.lines().find_map(|line| line.strip_prefix("kind: ")))
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "Namespace",
+            "ServiceAccount",
+            "Role",
+            "RoleBinding",
+            "ClusterRole",
+            "ClusterRoleBinding"
+        ]
+    );
+    assert!(
+        text.contains("name: alice") && text.contains("namespace: probes"),
+        "{text}"
+    );
+}

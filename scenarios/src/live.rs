@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::header::ACCEPT;
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
+use pullcheck::world::World;
 use serde_json::Value;
 use sim_cluster::cluster::Cluster;
 use sim_cluster::net::Host;
@@ -87,6 +88,9 @@ impl Lab {
         let start = now.checked_sub(lead).unwrap_or(now);
         let world = Embedded::build(scenario, seed, Versions::default(), start)
             .map_err(|error| LabError(error.to_string()))?;
+        world
+            .prepare_probes()
+            .map_err(|error| LabError(error.to_string()))?;
         play::prepare(&world, scenario, stage == Stage::Broken)
             .await
             .map_err(LabError)?;
@@ -119,6 +123,11 @@ impl Lab {
             .collect()
     }
 
+    /// What somebody at the workstation has: their own network, and the cluster's API.
+    pub fn world_of_workstation(&self) -> World {
+        self.world.world_of_workstation()
+    }
+
     /// The certificate of the authority that signs for registries and cloud, PEM.
     pub fn authority_pem(&self) -> String {
         self.world.authority_pem()
@@ -137,6 +146,7 @@ impl Lab {
             "kubectl get pods".to_owned(),
             format!("kubectl describe {asked}"),
             format!("kubectl pullcheck {asked}"),
+            format!("kubectl pullcheck {asked} --from nodes"),
         ]
     }
 

@@ -1,8 +1,9 @@
-//! `cargo xtask image`: fake-registry as a container image, without a base image or a daemon.
+//! `cargo xtask image`: fake-registry, or the checker, as a container image, without a base image or a daemon.
 //!
-//! A static binary (own target directory, so that its flags disturb no other build), the machine's
-//! CA certificates, users and an empty /tmp become one layer; out comes an OCI image layout, and
-//! the same as one tar that old versions of `docker load` take too. Same input, same bytes: names
+//! A static binary (own target directory, so that its flags disturb no other build), users, an empty /tmp and for
+//! the registry the machine's CA certificates become one layer; out comes an OCI image layout, and
+//! the same as one tar that old versions of `docker load` take too. The checker trusts what the node trusts, and
+//! brings no certificates. Same input, same bytes: names
 //! are in order and no time is written down.
 
 use std::fs;
@@ -16,27 +17,63 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
-const NAME: &str = "fake-registry";
 /// Nobody's: not root, and not a user of the machine.
 const USER: u32 = 65532;
 const BLOCK: usize = 512;
+const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// Builds the container image of fake-registry
+/// What an image is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Program {
+    /// The fake registry
+    #[default]
+    FakeRegistry,
+    /// The checker, for `pullcheck ... --from nodes`
+    Pullcheck,
+}
+
+impl Program {
+    /// The package, its program and the file in the image.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::FakeRegistry => "fake-registry",
+            Self::Pullcheck => "pullcheck",
+        }
+    }
+
+    /// What the image is called once it is loaded: by docker, and by containerd.
+    fn names(self) -> (String, String) {
+        let name = self.name();
+        let version = version();
+        match self {
+            Self::FakeRegistry => (
+                format!("{name}:{version}"),
+                format!("docker.io/library/{name}:{version}"),
+            ),
+            // Under this name the checker looks for itself on nodes; no registry is asked for it.
+            Self::Pullcheck => {
+                let own = pullcheck::cluster::fleet::FleetSettings::IMAGE;
+                (own.to_owned(), own.to_owned())
+            }
+        }
+    }
+}
+
+/// Builds the container image of fake-registry, or of the checker
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Where the layout goes; `target/image/fake-registry` otherwise
+    /// Which program
+    #[arg(value_enum, default_value_t)]
+    program: Program,
+    /// Where the layout goes; `target/image/PROGRAM` otherwise
     #[arg(long, value_name = "FOLDER")]
     output: Option<PathBuf>,
     /// A static binary that is there already, instead of building one
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
-    /// The CA certificates that go into the image
-    #[arg(
-        long,
-        value_name = "FILE",
-        default_value = "/etc/ssl/certs/ca-certificates.crt"
-    )]
-    ca_file: PathBuf,
+    /// The CA certificates that go into the image; without it this machine's for fake-registry, none for the checker
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
     /// How many builds at a time
     #[arg(long, short, value_name = "NUMBER")]
     jobs: Option<u32>,
@@ -76,6 +113,13 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
                 "\nload it: docker load -i {archive}\npush it: skopeo copy oci:{layout}:{} docker://…",
                 version()
             );
+            if arguments.program == Program::Pullcheck {
+                let _ = writeln!(
+                    out,
+                    "on a node: ctr -n k8s.io images import {archive}\nuse it: pullcheck ... --from nodes --node-image {}",
+                    arguments.program.names().1
+                );
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -101,17 +145,26 @@ fn make(arguments: &Arguments) -> Result<Made, ImageError> {
     let folder = target().join("image");
     let binary = match &arguments.binary {
         Some(path) => path.clone(),
-        None => build(&folder, arguments.jobs, Profile::Release)?,
+        None => build(&folder, arguments.program, arguments.jobs, Profile::Release)?,
     };
-    let program = read(&binary)?;
-    check_static(&binary, &program)?;
-    let certificates = read(&arguments.ca_file)?;
+    let content = read(&binary)?;
+    check_static(&binary, &content)?;
+    let certificates = match (&arguments.ca_file, arguments.program) {
+        (Some(file), _) => read(file)?,
+        (None, Program::FakeRegistry) => read(Path::new(CERTIFICATES))?,
+        (None, Program::Pullcheck) => Vec::new(),
+    };
     let output = arguments
         .output
         .clone()
-        .unwrap_or_else(|| folder.join(NAME));
-    let layer = layer(&program, &certificates, Compression::best())?;
-    write(&output, &layer)
+        .unwrap_or_else(|| folder.join(arguments.program.name()));
+    let layer = layer(
+        arguments.program,
+        &content,
+        &certificates,
+        Compression::best(),
+    )?;
+    write(&output, arguments.program, &layer)
 }
 
 fn root() -> PathBuf {
@@ -128,17 +181,25 @@ fn version() -> &'static str {
 
 /// An image that is quick to make, for a cluster on this machine: not optimised, hardly compressed.
 /// Gives the archive for `docker load` and the image's identifier, `sha256:…`.
-pub(crate) fn quick(binary: Option<&Path>) -> Result<(PathBuf, String), ImageError> {
+pub(crate) fn quick(
+    program: Program,
+    binary: Option<&Path>,
+) -> Result<(PathBuf, String), ImageError> {
     let folder = target().join("image");
     let binary = match binary {
         Some(path) => path.to_owned(),
-        None => build(&folder, None, Profile::Dev)?,
+        None => build(&folder, program, None, Profile::Dev)?,
     };
-    let program = read(&binary)?;
-    check_static(&binary, &program)?;
-    let layer = layer(&program, &[], Compression::fast())?;
-    let made = write(&folder.join("quick"), &layer)?;
-    Ok((made.archive, digest(config(&layer).to_string().as_bytes())))
+    let content = read(&binary)?;
+    check_static(&binary, &content)?;
+    let layer = layer(program, &content, &[], Compression::fast())?;
+    let output = match program {
+        Program::FakeRegistry => "quick".to_owned(),
+        Program::Pullcheck => format!("quick-{}", program.name()),
+    };
+    let made = write(&folder.join(output), program, &layer)?;
+    let id = digest(config(program, &layer).to_string().as_bytes());
+    Ok((made.archive, id))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -147,7 +208,13 @@ enum Profile {
     Release,
 }
 
-fn build(folder: &Path, jobs: Option<u32>, profile: Profile) -> Result<PathBuf, ImageError> {
+fn build(
+    folder: &Path,
+    program: Program,
+    jobs: Option<u32>,
+    profile: Profile,
+) -> Result<PathBuf, ImageError> {
+    let name = program.name();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
@@ -158,7 +225,7 @@ fn build(folder: &Path, jobs: Option<u32>, profile: Profile) -> Result<PathBuf, 
             "RUSTFLAGS",
             "-C target-feature=+crt-static -C strip=symbols",
         )
-        .args(["build", "--locked", "--package", NAME, "--bin", NAME])
+        .args(["build", "--locked", "--package", name, "--bin", name])
         .args(["--target", TARGET, "--target-dir"])
         .arg(folder);
     if profile == Profile::Release {
@@ -175,7 +242,7 @@ fn build(folder: &Path, jobs: Option<u32>, profile: Profile) -> Result<PathBuf, 
         Profile::Dev => "debug",
         Profile::Release => "release",
     };
-    Ok(folder.join(TARGET).join(output).join(NAME))
+    Ok(folder.join(TARGET).join(output).join(name))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ImageError> {
@@ -218,22 +285,25 @@ struct Layer {
     diff_id: String,
 }
 
-fn layer(program: &[u8], certificates: &[u8], effort: Compression) -> Result<Layer, ImageError> {
+fn layer(
+    program: Program,
+    content: &[u8],
+    certificates: &[u8],
+    effort: Compression,
+) -> Result<Layer, ImageError> {
     let mut tar = Vec::new();
     let passwd = format!("root:x:0:0:root:/:/\nnonroot:x:{USER}:{USER}:nonroot:/:/\n");
     let group = format!("root:x:0:\nnonroot:x:{USER}:\n");
     folder(&mut tar, "etc/", 0o755)?;
     file(&mut tar, "etc/group", 0o644, group.as_bytes())?;
     file(&mut tar, "etc/passwd", 0o644, passwd.as_bytes())?;
-    folder(&mut tar, "etc/ssl/", 0o755)?;
-    folder(&mut tar, "etc/ssl/certs/", 0o755)?;
-    file(
-        &mut tar,
-        "etc/ssl/certs/ca-certificates.crt",
-        0o644,
-        certificates,
-    )?;
-    file(&mut tar, NAME, 0o755, program)?;
+    if program == Program::FakeRegistry || !certificates.is_empty() {
+        folder(&mut tar, "etc/ssl/", 0o755)?;
+        folder(&mut tar, "etc/ssl/certs/", 0o755)?;
+        let name = CERTIFICATES.trim_start_matches('/');
+        file(&mut tar, name, 0o644, certificates)?;
+    }
+    file(&mut tar, program.name(), 0o755, content)?;
     folder(&mut tar, "tmp/", 0o1777)?;
     tar.resize(tar.len() + 2 * BLOCK, 0);
     let mut gzip = GzEncoder::new(Vec::new(), effort);
@@ -300,36 +370,53 @@ fn blob(digest: &str) -> String {
     format!("blobs/{}", digest.replace(':', "/"))
 }
 
-fn config(layer: &Layer) -> Value {
-    json!({
-        "architecture": "amd64",
-        "os": "linux",
-        "config": {
-            "User": format!("{USER}:{USER}"),
+fn config(program: Program, layer: &Layer) -> Value {
+    let name = program.name();
+    let mut config = json!({ "User": format!("{USER}:{USER}") });
+    let own = match program {
+        Program::FakeRegistry => json!({
             "ExposedPorts": {"5000/tcp": {}},
             "Env": [
                 "PATH=/",
                 "FAKE_REGISTRY_LISTEN=0.0.0.0:5000",
                 "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt",
             ],
-            "Entrypoint": [format!("/{NAME}")],
+            "Entrypoint": [format!("/{name}")],
             "Cmd": ["serve"],
-            "WorkingDir": "/tmp",
-            "StopSignal": "SIGTERM",
-            "Labels": {
-                "org.opencontainers.image.title": NAME,
-                "org.opencontainers.image.version": version(),
-                "org.opencontainers.image.licenses": "MIT OR Apache-2.0",
-            },
+        }),
+        Program::Pullcheck => json!({
+            "Env": ["PATH=/"],
+            "Entrypoint": [format!("/{name}")],
+            "Cmd": ["--help"],
+        }),
+    };
+    let all = json!({
+        "WorkingDir": "/tmp",
+        "StopSignal": "SIGTERM",
+        "Labels": {
+            "org.opencontainers.image.title": name,
+            "org.opencontainers.image.version": version(),
+            "org.opencontainers.image.licenses": "MIT OR Apache-2.0",
         },
+    });
+    for more in [own, all] {
+        if let (Some(config), Value::Object(more)) = (config.as_object_mut(), more) {
+            config.extend(more);
+        }
+    }
+    json!({
+        "architecture": "amd64",
+        "os": "linux",
+        "config": config,
         "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
         "history": [{"created_by": "cargo xtask image", "comment": "static binary and CA certificates"}],
     })
 }
 
-fn write(output: &Path, layer: &Layer) -> Result<Made, ImageError> {
+fn write(output: &Path, program: Program, layer: &Layer) -> Result<Made, ImageError> {
     let gzip = &layer.gzip;
-    let config = config(layer).to_string();
+    let config = config(program, layer).to_string();
+    let (of_docker, of_containerd) = program.names();
     let manifest = json!({
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
@@ -355,7 +442,7 @@ fn write(output: &Path, layer: &Layer) -> Result<Made, ImageError> {
             "platform": {"architecture": "amd64", "os": "linux"},
             "annotations": {
                 "org.opencontainers.image.ref.name": version(),
-                "io.containerd.image.name": format!("docker.io/library/{NAME}:{}", version()),
+                "io.containerd.image.name": of_containerd,
             },
         }],
     })
@@ -363,7 +450,7 @@ fn write(output: &Path, layer: &Layer) -> Result<Made, ImageError> {
     // What `docker load` knew before it knew layouts.
     let legacy = json!([{
         "Config": blob(&digest(config.as_bytes())),
-        "RepoTags": [format!("{NAME}:{}", version())],
+        "RepoTags": [of_docker],
         "Layers": [blob(&digest(gzip))],
     }])
     .to_string();
@@ -448,8 +535,15 @@ mod tests {
     }
 
     fn made(folder: &Path) -> Made {
-        let layer = layer(&program(false), b"certificates", Compression::best()).unwrap();
-        write(&folder.join("image"), &layer).unwrap()
+        let registry = Program::FakeRegistry;
+        let layer = layer(
+            registry,
+            &program(false),
+            b"certificates",
+            Compression::best(),
+        )
+        .unwrap();
+        write(&folder.join("image"), registry, &layer).unwrap()
     }
 
     #[test]
@@ -533,7 +627,23 @@ mod tests {
             .collect();
         let layer = layers.first().unwrap().to_str().unwrap();
         run("tar", &["-xzf", layer, "-C", unpacked.to_str().unwrap()]);
-        assert_eq!(names(&unpacked), ["etc", NAME, "tmp"]);
-        assert_eq!(fs::read(unpacked.join(NAME)).unwrap(), program(false));
+        assert_eq!(names(&unpacked), ["etc", "fake-registry", "tmp"]);
+        let inside = fs::read(unpacked.join("fake-registry")).unwrap();
+        assert_eq!(inside, program(false));
+    }
+
+    #[test]
+    fn the_checker_brings_no_certificates_and_the_name_that_nodes_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let checker = Program::Pullcheck;
+        let layer = layer(checker, &program(false), &[], Compression::best()).unwrap();
+        let made = write(&folder.path().join("image"), checker, &layer).unwrap();
+        let index = fs::read_to_string(made.layout.join("index.json")).unwrap();
+        let wanted = format!("\"localhost/pullcheck:{}\"", version());
+        assert!(index.contains(&wanted), "{index}");
+        let config = config(checker, &layer);
+        let entry = config.pointer("/config/Entrypoint");
+        assert_eq!(entry, Some(&json!(["/pullcheck"])));
+        assert!(!config.to_string().contains("FAKE_REGISTRY"), "{config}");
     }
 }

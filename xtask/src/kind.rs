@@ -1,6 +1,6 @@
 //! `cargo xtask kind`: a real Kubernetes cluster out of Debian packages alone.
 //!
-//! `build-node` makes the node image, `up` a cluster from it, `down` takes the cluster away.
+//! `build-node` makes the node image, `up` a cluster from it, `down` takes the cluster away; `vantage` looks from nodes.
 //! What has to be done inside a root file system is done by the scripts of `scenarios/kind/`;
 //! here is what decides, watches and cleans up. Nothing that a run leaves behind is unnamed:
 //! containers, network and packet-filter rule of a cluster carry its name, and `down` finds
@@ -20,6 +20,7 @@ pub(crate) mod play;
 mod progress;
 mod step;
 pub(crate) mod stock;
+mod vantage;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -42,6 +43,8 @@ pub(crate) enum KindCommand {
     BuildNode(BuildNode),
     /// Creates the cluster, or leaves a working one as it is, and prints its kubeconfig's path.
     Up(Up),
+    /// Proves `pullcheck ... --from nodes` on two nodes of which one is cut off.
+    Vantage(vantage::Vantage),
     /// Removes the cluster, its network, its packet-filter rule and its kubeconfig.
     Down(Down),
 }
@@ -133,6 +136,9 @@ async fn dispatch(command: &KindCommand) -> Result<Option<String>, KindError> {
             let kubeconfig = cluster::up(&place, &wanted, &of, &progress, &stop).await?;
             Ok(Some(kubeconfig.display().to_string()))
         }
+        KindCommand::Vantage(wanted) => Box::pin(vantage::run(&place, wanted, &progress, &stop))
+            .await
+            .map(Some),
         KindCommand::Down(Down { name }) => {
             cluster::down(&place, name, &progress, &stop).await?;
             Ok(None)

@@ -55,7 +55,7 @@ enum Task {
     Fidelity(fidelity::Arguments),
     /// Hostile input for the parsers and servers, found by coverage
     Fuzz(fuzz::Arguments),
-    /// Builds the container image of fake-registry
+    /// Builds the container image of fake-registry, or of the checker
     Image(image::Arguments),
     #[cfg(unix)]
     /// A real cluster, made from Debian packages alone

@@ -49,6 +49,42 @@ impl Outcome {
         }
     }
 
+    /// The same from counts that were kept elsewhere: latencies in microseconds, each with how often it was met.
+    pub(crate) fn of_counts(
+        load: Load,
+        connections: usize,
+        took: Duration,
+        counts: &[(u64, u64)],
+        failures: BTreeMap<String, u64>,
+    ) -> Self {
+        let mut tally = Tally::new();
+        for (latency, count) in counts {
+            tally.met(*latency, *count);
+        }
+        Self {
+            load,
+            connections,
+            took,
+            latency: tally.latency,
+            failures,
+            cpu: None,
+            peak: None,
+            grew: None,
+        }
+    }
+
+    /// Every latency that was met, in microseconds, with how often.
+    pub(crate) fn counts(&self) -> Vec<(u64, u64)> {
+        let met = self.latency.iter_recorded();
+        met.map(|one| (one.value_iterated_to(), one.count_at_value()))
+            .collect()
+    }
+
+    /// How long was asked.
+    pub const fn took(&self) -> Duration {
+        self.took
+    }
+
     /// Probes that found the manifest.
     pub fn probes(&self) -> u64 {
         self.latency.len()

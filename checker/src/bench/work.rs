@@ -65,6 +65,12 @@ impl Tally {
         }
     }
 
+    /// `count` answers of one latency.
+    pub(super) fn met(&mut self, micros: u64, count: u64) {
+        let micros = micros.clamp(1, LONGEST);
+        self.latency.saturating_record_n(micros, count);
+    }
+
     fn answered(&mut self, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(LONGEST);
         self.latency.saturating_record(micros.clamp(1, LONGEST));

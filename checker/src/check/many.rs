@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::fleet::FromNodes;
 use super::group::Group;
 use super::{Settings, answer, azure_facts, problem};
 use crate::evidence::{Evidence, Seen};
@@ -28,7 +29,12 @@ pub(super) struct Item<'a> {
 }
 
 /// An answer for each item, in an order that only the items decide.
-pub(super) async fn answers(world: &World, symptoms: &Symptoms, items: &[Item<'_>]) -> Vec<Answer> {
+pub(super) async fn answers(
+    world: &World,
+    symptoms: &Symptoms,
+    items: &[Item<'_>],
+    nodes: &FromNodes,
+) -> Vec<Answer> {
     let mut hosts: BTreeMap<String, Vec<(usize, &Item<'_>)>> = BTreeMap::new();
     for (at, item) in items.iter().enumerate() {
         let host = problem::host(&item.group.image);
@@ -39,7 +45,7 @@ pub(super) async fn answers(world: &World, symptoms: &Symptoms, items: &[Item<'_
     for side_by_side in hosts.chunks(HOSTS) {
         let work = side_by_side
             .iter()
-            .map(|(host, items)| one_host(world, symptoms, host, items));
+            .map(|(host, items)| one_host(world, symptoms, host, items, nodes));
         for answers in futures::future::join_all(work).await {
             found.extend(answers);
         }
@@ -53,6 +59,7 @@ async fn one_host(
     symptoms: &Symptoms,
     host: &str,
     items: &[(usize, &Item<'_>)],
+    nodes: &FromNodes,
 ) -> Vec<(usize, Answer)> {
     let mut asked = BTreeMap::new();
     let mut unreached = 0;
@@ -73,7 +80,7 @@ async fn one_host(
         } else {
             &item.settings
         };
-        let mut answer = answer(world, settings, symptoms, &item.group, facts).await;
+        let mut answer = answer(world, settings, symptoms, &item.group, facts, nodes).await;
         if quiet {
             answer.judgement.notes.push(format!(
                 "not probed: {host} was not reached for {UNREACHED} images before"

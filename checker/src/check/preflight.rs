@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::fleet::FromNodes;
 use super::group::Group;
 use super::manifests::{AskedBy, Manifests, Wanted, platform};
 use super::many::{Item, answers};
@@ -67,7 +68,11 @@ pub async fn preflight(
             });
         }
     }
-    let mut found = answers(world, &Symptoms::default(), &items).await;
+    let symptoms = Symptoms::default();
+    let asked: Vec<&Group<'_>> = items.iter().map(|item| &item.group).collect();
+    let nodes = FromNodes::ask(world, settings, &symptoms, &asked).await;
+    gaps.extend(nodes.gaps());
+    let mut found = answers(world, &symptoms, &items, &nodes).await;
     for (answer, said) in found.iter_mut().zip(notes) {
         answer.judgement.notes.extend(said);
     }

@@ -48,6 +48,7 @@ pub(super) fn answers(not_created: &NotCreated) -> Vec<Answer> {
             count: 1,
         }],
         evidence: Evidence::new(),
+        comparison: None,
         azure: None,
         receipt: Receipt {
             proved: Vec::new(),

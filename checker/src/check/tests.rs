@@ -1,6 +1,7 @@
 //! Whole checks in virtual time: a hand-made API server, the fake registry and its Azure, and a
 //! small network on which each place has its own rules.
 
+mod nodes;
 mod wide;
 
 use std::collections::BTreeMap;

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::azure::AzureAccess;
 use super::credentials::Credentials;
+use super::nodes::{FromNodes, NodesTarget};
 use super::probing::Probing;
 
 const AFTER: &str = "\
@@ -23,6 +24,7 @@ Examples:
   pullcheck deployment api -n shop --watch --timeout 10m
   helm template . | pullcheck manifests -f - --platform linux/arm64
   pullcheck image registry.example/team/web:v1
+  pullcheck image registry.example/team/web:v1 --from nodes=agentpool=user
   pullcheck image docker.io/library/alpine:3 --hosts-dir /etc/containerd/certs.d
   kubectl describe pod api-5d9c-x2x4z | pullcheck explain -
   pullcheck causes tag-not-found";
@@ -43,6 +45,11 @@ Examples:
   pullcheck image registry.example/team/web:v1 --username puller --password-stdin < password
   pullcheck image registry.example/team/web:v1 --platform linux/arm64 --ca /etc/ssl/private-ca.pem
   pullcheck image docker.io/library/alpine:3 --hosts-dir /etc/containerd/certs.d";
+const NODES: &str = "\
+Examples:
+  pullcheck nodes --print-manifests | kubectl apply -f -
+  pullcheck nodes --print-manifests --subject user:alice@example.com
+  pullcheck deployment api -n shop --from nodes";
 const EXPLAIN: &str = "\
 Examples:
   pullcheck explain 'pull access denied, repository does not exist or may require authorization'
@@ -147,6 +154,16 @@ pub(super) enum Command {
     Image(ImageTarget),
     /// Measure how many probes a second a registry of your own and this client are good for.
     Bench(super::bench::BenchTarget),
+    /// Print the manifests that --from nodes needs.
+    #[command(after_help = NODES)]
+    Nodes(NodesTarget),
+    /// The program in the pod of --from nodes: prints what it sees from there, a line of JSON each.
+    #[command(hide = true)]
+    NodeProbe {
+        /// What to ask.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        order: Vec<String>,
+    },
     /// Say what a message of a kubelet or a runtime tells, on its own.
     #[command(after_help = EXPLAIN)]
     Explain(Explain),
@@ -208,6 +225,8 @@ pub(super) struct WideTarget {
     pub(super) credentials: Credentials,
     #[command(flatten)]
     pub(super) network: Network,
+    #[command(flatten)]
+    pub(super) nodes: FromNodes,
 }
 
 #[derive(Debug, Args)]
@@ -237,10 +256,12 @@ pub(super) struct ManifestsTarget {
     pub(super) credentials: Credentials,
     #[command(flatten)]
     pub(super) network: Network,
+    #[command(flatten)]
+    pub(super) nodes: FromNodes,
 }
 
 /// `90s`, `5m`, `1h`, or seconds alone; at most a day.
-fn time(text: &str) -> Result<std::time::Duration, String> {
+pub(super) fn time(text: &str) -> Result<std::time::Duration, String> {
     let (digits, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
         Some(at) => text.split_at(at),
         None => (text, "s"),
@@ -278,6 +299,19 @@ pub(super) struct ImageTarget {
     pub(super) credentials: Credentials,
     #[command(flatten)]
     pub(super) network: Network,
+    #[command(flatten)]
+    pub(super) nodes: FromNodes,
+    /// The kubeconfig file of --from nodes; without it KUBECONFIG or ~/.kube/config.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "from",
+        help_heading = "Looking from nodes"
+    )]
+    pub(super) kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig.
+    #[arg(long, requires = "from", help_heading = "Looking from nodes")]
+    pub(super) context: Option<String>,
 }
 
 #[derive(Debug, Args)]

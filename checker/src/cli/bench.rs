@@ -6,9 +6,13 @@ use clap::Args;
 
 use super::args::{ImageTarget, Output};
 use super::error::CliError;
+use super::nodes::Begun;
 use super::{emit, exit, pretty, request};
-use crate::bench::{self, Kind, Load, MAX_CONNECTIONS};
-use crate::check::{Request, keyring_and_options};
+use crate::bench::{self, Kind, Load, MAX_CONNECTIONS, Outcome};
+use crate::check::{Request, Settings, keyring_and_options};
+use crate::nodes::{Fleet as _, ImageOrder, LoadError, LoadOrder, NodeLoad, Order};
+use crate::probe::Habits;
+use crate::reference::Reference;
 
 #[derive(Debug, Args)]
 pub(super) struct BenchTarget {
@@ -42,10 +46,6 @@ fn seconds(text: &str) -> Result<f64, String> {
 }
 
 pub(super) fn run(target: &BenchTarget, output: Output) -> Result<u8, CliError> {
-    let (world, request, settings) = request::image(&target.image)?;
-    let Request::Image(reference) = request else {
-        return Err(CliError::Interrupted);
-    };
     let load = Load {
         kind: match (target.cold, target.token) {
             (false, _) => Kind::Warm,
@@ -61,28 +61,87 @@ pub(super) fn run(target: &BenchTarget, output: Output) -> Result<u8, CliError> 
         .enable_all()
         .build();
     let runtime = runtime.map_err(|source| CliError::Runtime { source })?;
-    let outcome = runtime.block_on(async {
-        tokio::select! {
+    let begun = Begun::default();
+    let measured = runtime.block_on(async {
+        let measured = tokio::select! {
             biased;
-            _ = tokio::signal::ctrl_c() => Err(CliError::Interrupted),
-            outcome = async {
-                let (keyring, options) = keyring_and_options(&world, &settings, &reference).await;
-                let clock = world.clock.as_ref();
-                bench::run(&world.workstation, clock, &reference, &keyring, &options, load)
-                    .await
-                    .map_err(|source| CliError::Bench { source: Box::new(source) })
-            } => outcome,
-        }
-    })?;
+            () = super::interrupted() => Err(CliError::Interrupted),
+            measured = measure(target, load, &begun) => measured,
+        };
+        begun.take_back().await;
+        measured
+    });
     runtime.shutdown_background();
+    let (text, json, clean) = match measured? {
+        Measured::Here(outcome) => (
+            outcome.text(),
+            outcome.json(),
+            outcome.failures().is_empty(),
+        ),
+        Measured::OnNodes(all) => (all.text(), all.json(), all.is_clean()),
+    };
     emit(&match output {
-        Output::Json => pretty(&outcome.json()),
-        Output::Text | Output::Junit | Output::Html | Output::Github => outcome.text(),
+        Output::Json => pretty(&json),
+        Output::Text | Output::Junit | Output::Html | Output::Github => text,
     })?;
     // Some probes failed: the figures are not those of the registry at its best.
-    Ok(if outcome.failures().is_empty() {
+    Ok(if clean {
         exit::PULLABLE
     } else {
         exit::UNDETERMINED
     })
+}
+
+enum Measured {
+    Here(Outcome),
+    OnNodes(NodeLoad),
+}
+
+async fn measure(target: &BenchTarget, load: Load, begun: &Begun) -> Result<Measured, CliError> {
+    let (world, request, settings) = request::image(&target.image).await?;
+    let Request::Image(reference) = request else {
+        return Err(CliError::Interrupted);
+    };
+    let world = target.image.nodes.lead(world, begun);
+    let Some(fleet) = begun.fleet() else {
+        let (keyring, options) = keyring_and_options(&world, &settings, &reference).await;
+        let clock = world.clock.as_ref();
+        let outcome = bench::run(
+            &world.workstation,
+            clock,
+            &reference,
+            &keyring,
+            &options,
+            load,
+        );
+        return outcome
+            .await
+            .map(Measured::Here)
+            .map_err(|source| CliError::Bench {
+                source: Box::new(source),
+            });
+    };
+    let order = load_order(&settings, reference, &load);
+    let seen = fleet.look(&order, &[]).await;
+    NodeLoad::add_up(&load, &seen)
+        .map(Measured::OnNodes)
+        .map_err(|source| CliError::NodeBench {
+            help: match &source {
+                LoadError::Fleet(error) => error.ask(),
+                LoadError::Nothing { .. } => None,
+            },
+            source,
+        })
+}
+
+/// The whole load in an order: whoever brings it to nodes divides it by their number.
+fn load_order(settings: &Settings, reference: Reference, load: &Load) -> Order {
+    Order {
+        images: vec![ImageOrder::new(reference)],
+        plain_http: settings.plain_http,
+        habits: (settings.habits != Habits::default()).then_some(settings.habits),
+        user_agent: settings.user_agent.clone(),
+        load: Some(LoadOrder::part(load, 1)),
+        ..Order::default()
+    }
 }

@@ -82,6 +82,22 @@ pub(super) enum CliError {
         )
     )]
     Mirrors { source: MirrorFileError },
+    #[error("--from nodes needs --with-cluster here")]
+    #[diagnostic(code(pullcheck::nodes))]
+    NeedsCluster,
+    #[error("this is no order for a node's probe")]
+    #[diagnostic(
+        code(pullcheck::order),
+        help("`pullcheck ... --from nodes` writes it, into the pods that it makes")
+    )]
+    Order { source: crate::nodes::OrderError },
+    #[error("nothing was measured from nodes")]
+    #[diagnostic(code(pullcheck::bench))]
+    NodeBench {
+        source: crate::nodes::LoadError,
+        #[help]
+        help: Option<String>,
+    },
     #[error("nothing was measured")]
     #[diagnostic(
         code(pullcheck::bench),

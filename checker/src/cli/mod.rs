@@ -9,6 +9,7 @@ mod bench;
 mod credentials;
 mod docs;
 mod error;
+mod nodes;
 mod print;
 mod probing;
 mod progress;
@@ -87,7 +88,9 @@ fn run(arguments: Vec<OsString>) -> u8 {
 fn dispatch(cli: &Cli) -> Result<u8, CliError> {
     let for_reports = matches!(cli.output, Output::Junit | Output::Html | Output::Github);
     match &cli.command {
-        Command::Explain(_) | Command::Causes(_) | Command::Bench(_) if for_reports => {
+        Command::Explain(_) | Command::Causes(_) | Command::Bench(_) | Command::Nodes(_)
+            if for_reports =>
+        {
             Err(CliError::Form)
         }
         Command::Completions { shell } => {
@@ -120,6 +123,8 @@ fn dispatch(cli: &Cli) -> Result<u8, CliError> {
             Ok(exit::PULLABLE)
         }
         Command::Bench(target) => bench::run(target, cli.output),
+        Command::Nodes(target) => nodes::run(target),
+        Command::NodeProbe { order } => nodes::probe(order),
         Command::Causes(given) => {
             emit(&print::causes(given.id.as_deref(), cli.output)?)?;
             Ok(exit::PULLABLE)
@@ -160,12 +165,16 @@ fn look(cli: &Cli) -> Result<Report, CliError> {
         .build();
     let runtime = runtime.map_err(|source| CliError::Runtime { source })?;
     let progress = progress::Progress::start(cli.quiet);
+    let begun = nodes::Begun::default();
     let report = runtime.block_on(async {
-        tokio::select! {
+        let report = tokio::select! {
             biased;
-            _ = tokio::signal::ctrl_c() => Err(CliError::Interrupted),
-            report = checked(cli, progress.watch()) => report,
-        }
+            () = interrupted() => Err(CliError::Interrupted),
+            report = checked(cli, progress.watch(), &begun) => report,
+        };
+        // After an interruption as well: nothing of ours stays in a cluster.
+        begun.take_back().await;
+        report
     });
     progress.stop();
     // A resolver's thread that still waits must not keep the program.
@@ -173,9 +182,26 @@ fn look(cli: &Cli) -> Result<Report, CliError> {
     report
 }
 
-async fn checked(cli: &Cli, watch: Watch) -> Result<Report, CliError> {
+/// Ends when somebody wants the program to.
+async fn interrupted() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                biased;
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+async fn checked(cli: &Cli, watch: Watch, begun: &nodes::Begun) -> Result<Report, CliError> {
     let (world, request, mut settings) = match &cli.command {
-        Command::Image(target) => request::image(target)?,
+        Command::Image(target) => request::image(target).await?,
         Command::Pod(target) => {
             request::cluster(target, |namespace, name| Request::Pod { namespace, name }).await?
         }
@@ -205,11 +231,14 @@ async fn checked(cli: &Cli, watch: Watch) -> Result<Report, CliError> {
         Command::Manifests(target) => {
             let (world, subject, manifests, platforms, settings) =
                 request::manifests(target).await?;
+            let world = target.nodes.lead(world, begun);
             return Ok(preflight(&world, &subject, &manifests, &platforms, &settings).await);
         }
         Command::Explain(_)
         | Command::Causes(_)
         | Command::Bench(_)
+        | Command::Nodes(_)
+        | Command::NodeProbe { .. }
         | Command::Completions { .. }
         | Command::Man { .. }
         | Command::Docs { .. } => return Err(CliError::Interrupted),
@@ -225,6 +254,14 @@ async fn checked(cli: &Cli, watch: Watch) -> Result<Report, CliError> {
         | Command::Cronjob(target)
         | Command::Namespace(target) => Some(&target.wide),
         _ => None,
+    };
+    let from = match &cli.command {
+        Command::Image(target) => Some(&target.nodes),
+        _ => followed.map(|target| &target.nodes),
+    };
+    let world = match from {
+        Some(from) => from.lead(world, begun),
+        None => world,
     };
     if let Some(target) = followed.filter(|target| target.watch) {
         let how = Follow {

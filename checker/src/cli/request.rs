@@ -18,7 +18,7 @@ use crate::world::{Place, Trust, Vantage, World};
 
 pub(super) const SECRET_LIMIT: u64 = 64 * 1024;
 
-pub(super) fn image(target: &ImageTarget) -> Result<(World, Request, Settings), CliError> {
+pub(super) async fn image(target: &ImageTarget) -> Result<(World, Request, Settings), CliError> {
     let reference =
         Reference::parse(&target.reference).map_err(|error| CliError::reference(&error))?;
     let mut settings = settings(&target.network)?;
@@ -31,7 +31,11 @@ pub(super) fn image(target: &ImageTarget) -> Result<(World, Request, Settings), 
         .map(platform)
         .transpose()?
         .or_else(|| Some(own_platform()));
-    let world = world(&target.network)?;
+    let mut world = world(&target.network)?;
+    if target.nodes.from.is_some() {
+        let (kubeconfig, context) = (target.kubeconfig.as_deref(), target.context.as_deref());
+        (world, _) = connected(world, kubeconfig, context).await?;
+    }
     if let Some(user) = &target.username {
         let mut password = String::new();
         let read = std::io::stdin()
@@ -97,6 +101,9 @@ pub(super) async fn manifests(
     target.credentials.read_into(&mut settings, false)?;
     let mut world = target.azure.add_to(world(&target.network)?)?;
     let mut namespace = "default".to_owned();
+    if target.nodes.from.is_some() && !target.with_cluster {
+        return Err(CliError::NeedsCluster);
+    }
     if target.with_cluster {
         (world, namespace) = connected(
             world,
@@ -259,14 +266,7 @@ fn platform(text: &str) -> Result<Platform, CliError> {
 
 /// What this machine would choose, in Go's words; images are for Linux wherever the tool runs.
 fn own_platform() -> Platform {
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        "x86" => "386",
-        "powerpc64" => "ppc64le",
-        other => other,
-    };
-    Platform::linux(architecture)
+    Platform::linux(crate::nodes::architecture())
 }
 
 #[cfg(test)]

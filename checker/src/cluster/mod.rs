@@ -7,6 +7,7 @@
 mod connect;
 mod convert;
 mod created;
+pub mod fleet;
 mod pages;
 mod queue;
 mod read;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::seen::{Method, RateLimit};
 use crate::reference::{Digest, Target};
@@ -10,7 +10,7 @@ use crate::stage::Stage;
 use crate::wire::Excerpt;
 
 /// A manifest or index as found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestSeen {
     /// The method that found it.
     pub method: Method,
@@ -29,7 +29,7 @@ pub struct ManifestSeen {
 }
 
 /// What a manifest is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ManifestKind {
     /// A list of manifests by platform.
@@ -45,7 +45,7 @@ pub enum ManifestKind {
 }
 
 /// What a blob is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BlobKind {
     /// The image configuration.
@@ -97,8 +97,22 @@ impl Serialize for Platform {
     }
 }
 
+impl<'de> Deserialize<'de> for Platform {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let mut parts = text.splitn(3, '/');
+        let (Some(os), Some(architecture)) = (parts.next(), parts.next()) else {
+            return Err(serde::de::Error::custom("not a platform"));
+        };
+        Ok(Self {
+            variant: parts.next().map(Into::into),
+            ..Self::new(os, architecture)
+        })
+    }
+}
+
 /// What came of asking a mirror.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
 pub enum MirrorOutcome {
     /// It served the whole image, as far as the probe goes.

@@ -7,6 +7,7 @@
 mod content;
 mod failure;
 mod miss;
+mod read;
 mod seen;
 mod subject;
 mod trust;
@@ -14,7 +15,7 @@ mod trust;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::stage::Stage;
 use crate::world::Vantage;
@@ -57,6 +58,15 @@ pub(crate) fn milliseconds<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(took.as_micros() as f64 / 1000.0)
+}
+
+/// Reads what [`milliseconds`] wrote; what is no time at all counts as none.
+pub(crate) fn from_milliseconds<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Duration, D::Error> {
+    let milliseconds = f64::deserialize(deserializer)?;
+    // A double carries the microseconds of 285 years without loss.
+    Ok(Duration::from_micros((milliseconds * 1000.0).round() as u64))
 }
 
 /// Facts in the order in which they were seen.

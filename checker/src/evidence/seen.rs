@@ -5,21 +5,21 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::content::{BlobKind, ManifestSeen, MirrorOutcome, Platform};
 use super::failure::{HttpFailure, TlsFailure};
-use super::milliseconds;
 use super::miss::KeyringMiss;
 use super::subject::{CredentialSource, Identity};
 use super::trust::{ClientShown, TrustComparison};
+use super::{from_milliseconds, milliseconds};
 use crate::reference::{Authority, Digest, Host, Target};
 use crate::stage::Stage;
 use crate::wire::Excerpt;
 use crate::world::{DialError, DnsError};
 
 /// One observation; the fact around it says where, when and as whom.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "seen", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Seen {
@@ -162,10 +162,19 @@ pub enum Seen {
         /// The status that came with it.
         status: u16,
         /// What `Retry-After` said.
-        #[serde(rename = "retry_after_ms", serialize_with = "milliseconds_if")]
+        #[serde(
+            rename = "retry_after_ms",
+            serialize_with = "milliseconds_if",
+            deserialize_with = "from_milliseconds_if",
+            default
+        )]
         retry_after: Option<Duration>,
         /// How long was really waited; zero if it was too long to wait.
-        #[serde(rename = "waited_ms", serialize_with = "milliseconds")]
+        #[serde(
+            rename = "waited_ms",
+            serialize_with = "milliseconds",
+            deserialize_with = "from_milliseconds"
+        )]
         waited: Duration,
     },
     /// A request was sent on to another host.
@@ -428,8 +437,15 @@ fn milliseconds_if<S: serde::Serializer>(
     }
 }
 
+fn from_milliseconds_if<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error> {
+    let milliseconds = Option::<f64>::deserialize(deserializer)?;
+    Ok(milliseconds.map(|took| Duration::from_micros((took * 1000.0).round() as u64)))
+}
+
 /// An address that does not answer where others of its name do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadAddress {
     /// The address.
     pub address: SocketAddr,
@@ -440,7 +456,7 @@ pub struct DeadAddress {
 }
 
 /// How an attempt ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptEnd {
     /// The last stage that was entered.
     pub stage: Stage,
@@ -449,7 +465,7 @@ pub struct AttemptEnd {
 }
 
 /// A certificate as served.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Certificate {
     /// Distinguished name of the subject.
     pub subject: Excerpt,
@@ -473,7 +489,7 @@ impl Certificate {
 }
 
 /// An answer that refuses.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// The status.
     pub status: u16,
@@ -484,7 +500,12 @@ pub struct Refusal {
     /// `Content-Type`.
     pub content_type: Option<Excerpt>,
     /// `Retry-After`.
-    #[serde(rename = "retry_after_ms", serialize_with = "milliseconds_if")]
+    #[serde(
+        rename = "retry_after_ms",
+        serialize_with = "milliseconds_if",
+        deserialize_with = "from_milliseconds_if",
+        default
+    )]
     pub retry_after: Option<Duration>,
     /// Rate-limit headers.
     pub rate_limit: Option<RateLimit>,
@@ -504,7 +525,7 @@ impl Refusal {
 }
 
 /// Rate-limit headers, as Docker Hub and others send them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateLimit {
     /// Requests in the window.
     pub limit: Option<u64>,
@@ -517,7 +538,7 @@ pub struct RateLimit {
 }
 
 /// The scheme of a challenge.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scheme {
     /// A token service.
@@ -529,7 +550,7 @@ pub enum Scheme {
 }
 
 /// One entry of what a token grants.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Access {
     /// `repository` or `registry`.
     pub kind: Excerpt,
@@ -540,7 +561,7 @@ pub struct Access {
 }
 
 /// The method of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Method {
     /// `HEAD`
@@ -565,7 +586,7 @@ impl fmt::Display for Method {
 }
 
 /// Why a credential was not sent, or a redirect not followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WhyWithheld {
     /// The host is not the registry's, and was not allowed.
@@ -579,7 +600,7 @@ pub enum WhyWithheld {
 }
 
 /// How many requests one pull sends.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestsPerPull {
     /// Requests for manifests, the first unauthorised one included.
     pub manifests: u32,

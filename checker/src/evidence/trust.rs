@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::wire::Excerpt;
 
 /// What was shown to a server that asked for a client certificate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClientShown {
     /// None: there is none for this host.
@@ -20,7 +20,7 @@ pub enum ClientShown {
 }
 
 /// A chain that nobody trusted vouches for, beside the store that it was looked up in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrustComparison {
     /// Who signed the top of the chain that was served.
     pub authority: Excerpt,
@@ -37,7 +37,7 @@ pub struct TrustComparison {
 }
 
 /// What is missing for a chain to be trusted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Missing {
     /// The authority is not in the store.
@@ -54,7 +54,7 @@ pub enum Missing {
 }
 
 /// A part of a store.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StorePart {
     /// A file, or words for what has none.
     pub from: Box<str>,

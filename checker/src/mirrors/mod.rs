@@ -24,7 +24,10 @@ pub use certs::HostCertificates;
 pub use containerd::HostsFile;
 pub use crio::RegistriesConf;
 pub use docker::DaemonJson;
-pub use read::{MirrorFileError, certs_folder, daemon_json, hosts_folder, registries_conf};
+pub use read::{
+    MirrorFileError, certs_folder, config_path, daemon_json, hosts_folder, hosts_folders,
+    registries_conf,
+};
 pub use toml::ConfigError;
 
 /// All mirrors that a runtime is configured with.

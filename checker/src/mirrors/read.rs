@@ -3,7 +3,7 @@
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::toml::MAX_FILE;
+use super::toml::{MAX_FILE, Toml};
 use super::{ConfigError, DaemonJson, HostCertificates, HostsFile, Mirrors, RegistriesConf};
 use crate::world::real::{CaFileError, ClientFileError, read_ca_file, read_client_certificate};
 
@@ -49,12 +49,53 @@ pub enum MirrorFileError {
 
 /// Reads every `hosts.toml` below containerd's `certs.d`.
 pub fn hosts_folder(folder: &Path) -> Result<Mirrors, MirrorFileError> {
+    add_folder(Mirrors::default(), folder, None)
+}
+
+/// The same for several folders, of which the first that knows a registry counts. They belong to the machine whose
+/// root is at `root`: absolute paths in the files are meant from there.
+pub fn hosts_folders(folders: &[PathBuf], root: &Path) -> Result<Mirrors, MirrorFileError> {
+    let mut last_first = folders.iter().rev();
+    last_first.try_fold(Mirrors::default(), |mirrors, folder| {
+        add_folder(mirrors, folder, Some(root))
+    })
+}
+
+/// The `config_path` of containerd's CRI plug-in, of any version of the file; nothing where there is no file, or
+/// none is named.
+pub fn config_path(file: &Path) -> Result<Option<String>, MirrorFileError> {
+    if !file.is_file() {
+        return Ok(None);
+    }
+    let malformed = |source| MirrorFileError::Malformed {
+        path: file.to_owned(),
+        source,
+    };
+    let text = text(file)?;
+    let toml = Toml::parse(&text).map_err(malformed)?;
+    let plugins = [
+        "io.containerd.cri.v1.images",
+        "io.containerd.grpc.v1.cri",
+        "cri",
+    ];
+    let found = plugins.iter().find_map(|plugin| {
+        let plugins = toml.root().get("plugins")?.as_table_like()?;
+        let registry = plugins.get(plugin)?.as_table_like()?.get("registry")?;
+        registry.as_table_like()?.get("config_path")?.as_str()
+    });
+    Ok(found.filter(|path| !path.is_empty()).map(str::to_owned))
+}
+
+fn add_folder(
+    mut mirrors: Mirrors,
+    folder: &Path,
+    root: Option<&Path>,
+) -> Result<Mirrors, MirrorFileError> {
     let unreadable = |path: &Path, source| MirrorFileError::Unreadable {
         path: path.to_owned(),
         source,
     };
     let entries = std::fs::read_dir(folder).map_err(|error| unreadable(folder, error))?;
-    let mut mirrors = Mirrors::default();
     for entry in entries.take(MAX_FOLDERS) {
         let entry = entry.map_err(|error| unreadable(folder, error))?;
         let path = entry.path().join("hosts.toml");
@@ -76,7 +117,7 @@ pub fn hosts_folder(folder: &Path) -> Result<Mirrors, MirrorFileError> {
             .collect();
         for authority in named {
             // A path that does not begin at the root is meant from the folder of the file.
-            let found = read_ca_file(&entry.path().join(&authority));
+            let found = read_ca_file(&at(&entry.path(), &authority, root));
             let found = found.map_err(|source| MirrorFileError::Authority {
                 path: path.clone(),
                 source,
@@ -89,7 +130,7 @@ pub fn hosts_folder(folder: &Path) -> Result<Mirrors, MirrorFileError> {
             .map(|(certificate, key)| (certificate.to_owned(), key.map(str::to_owned)))
             .collect();
         for (certificate, key) in named {
-            let at = |file: &str| entry.path().join(file);
+            let at = |file: &str| at(&entry.path(), file, root);
             let key = at(key.as_deref().unwrap_or(&certificate));
             let found = read_client_certificate(&at(&certificate), &key);
             let found = found.map_err(|source| MirrorFileError::Client {
@@ -101,6 +142,14 @@ pub fn hosts_folder(folder: &Path) -> Result<Mirrors, MirrorFileError> {
         mirrors = mirrors.with_folder(&name, file);
     }
     Ok(mirrors)
+}
+
+/// A file that is named in `folder`, on the machine whose root is at `root`.
+fn at(folder: &Path, file: &str, root: Option<&Path>) -> PathBuf {
+    match (root, file.strip_prefix('/')) {
+        (Some(root), Some(rest)) => root.join(rest),
+        _ => folder.join(file),
+    }
 }
 
 /// Adds what docker's or CRI-O's `certs.d` holds: in a folder a host, authorities in `*.crt`, client certificates in

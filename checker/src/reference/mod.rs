@@ -16,7 +16,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 pub use digest::{Algorithm, Digest, DigestError};
 pub use error::{ReferenceError, Rule};
@@ -57,7 +57,7 @@ pub struct Reference {
 }
 
 /// What a manifest is asked for by: the last part of `/v2/<repository>/manifests/<this>`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Target {
     /// A tag, which may move.

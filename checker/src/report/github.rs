@@ -32,7 +32,14 @@ pub fn github(report: &Report) -> String {
             .outlook
             .as_ref()
             .map_or_else(String::new, |outlook| format!("\n{}", outlook.words));
-        let body = format!("{}: {}{outlook}{todo}", answer.image, judgement.because);
+        let beside = answer
+            .comparison
+            .as_ref()
+            .map_or_else(String::new, |comparison| format!("\n{}", comparison.words));
+        let body = format!(
+            "{}: {}{beside}{outlook}{todo}",
+            answer.image, judgement.because
+        );
         page.push_str(&command(level, &title, &body));
     }
     if report.answers.is_empty() {

@@ -5,6 +5,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::beside;
 use super::facts::{Mark, line};
 use super::{Answer, Report};
 use crate::evidence::Fact;
@@ -100,6 +101,7 @@ fn answer(one: &Answer) -> Markup {
             (pods(one))
             (outlook(one))
             (credentials(one))
+            (side_by_side(one))
             @for vantage in one.evidence.vantages() { (timeline(one, vantage)) }
             @if !judgement.ruled_out.is_empty() {
                 h2 { "Ruled out" }
@@ -180,6 +182,30 @@ fn credentials(one: &Answer) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// Nodes and workstation, a row each.
+fn side_by_side(one: &Answer) -> Markup {
+    html! {
+        @if let Some(comparison) = &one.comparison {
+            h2 { "Side by side" }
+            p { (comparison.words) }
+            table {
+                tr { th { "place" } th { "stage" } th { "what became of it" } }
+                @for row in beside::rows(comparison) {
+                    tr { td { (row.place) } td { (row.stage) } td { span class=(class(row.mark)) { (word(row.mark)) } " " (row.words) } }
+                }
+            }
+        }
+    }
+}
+
+const fn word(mark: Mark) -> &'static str {
+    match mark {
+        Mark::Ok => "ok",
+        Mark::Fail => "FAIL",
+        Mark::Note => "none",
     }
 }
 

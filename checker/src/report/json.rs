@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Report};
+use super::{Answer, Report, beside};
 use crate::verdict::{Told, Verdict};
 
 /// The report as JSON.
@@ -50,6 +50,7 @@ fn answer(answer: &Answer) -> Value {
         "outlook": answer.outlook,
         "credentials": answer.credentials,
         "told": answer.told.iter().map(told).collect::<Vec<_>>(),
+        "side_by_side": answer.comparison.as_ref().map(beside::json),
         "evidence": answer.evidence,
         "azure": answer.azure,
         "proved": answer.receipt.proved,

@@ -5,6 +5,7 @@
 //! page, or annotations of a GitHub workflow. The same report
 //! renders to the same bytes.
 
+mod beside;
 mod facts;
 mod github;
 mod html;
@@ -26,7 +27,7 @@ use crate::azure::AzureFacts;
 use crate::cause::Cause;
 use crate::evidence::Evidence;
 use crate::stage::Stage;
-use crate::verdict::{Judgement, Outlook, Receipt, Remedy, Told, Verdict};
+use crate::verdict::{Comparison, Judgement, Outlook, Receipt, Remedy, Told, Verdict};
 
 pub use github::github;
 pub use html::html;
@@ -85,6 +86,8 @@ pub struct Answer {
     pub told: Vec<Told>,
     /// What the probes saw.
     pub evidence: Evidence,
+    /// Nodes and workstation side by side, where nodes were looked from through the cluster.
+    pub comparison: Option<Comparison>,
     /// What Azure said.
     pub azure: Option<AzureFacts>,
     /// What was proved and what was not.

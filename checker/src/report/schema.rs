@@ -47,6 +47,7 @@ pub fn report_schema() -> Value {
             "problem": problem(),
             "outlook": outlook(),
             "credential": credential(),
+            "sideBySide": side_by_side(),
             "fact": {
                 "type": "object",
                 "required": ["stage", "vantage", "at", "took_ms", "seen"],
@@ -69,7 +70,7 @@ fn answer() -> Value {
         "type": "object",
         "required": ["image", "verdict", "cause", "stage", "candidates", "would_settle", "because", "vantage", "notes",
             "ruled_out", "remedies", "waiting", "running", "outlook", "credentials",
-            "told", "evidence", "azure", "proved", "not_proved"],
+            "told", "side_by_side", "evidence", "azure", "proved", "not_proved"],
         "properties": {
             "image": { "type": "string" },
             "verdict": { "$ref": "#/$defs/verdict" },
@@ -115,6 +116,7 @@ fn answer() -> Value {
                     "text": { "type": "string" }
                 }
             } },
+            "side_by_side": { "anyOf": [{ "$ref": "#/$defs/sideBySide" }, { "type": "null" }] },
             "evidence": { "type": "array", "items": { "$ref": "#/$defs/fact" } },
             "azure": { "type": ["object", "null"] },
             "proved": { "type": "array", "items": { "type": "string" } },
@@ -185,6 +187,32 @@ fn credential() -> Value {
             "tenant": { "$ref": "#/$defs/text" },
             "expires": { "$ref": "#/$defs/text" },
             "expired": { "type": "boolean" }
+        }
+    })
+}
+
+fn side_by_side() -> Value {
+    json!({
+        "description": "The workstation and every node that was looked from through the cluster (--from nodes).",
+        "type": "object",
+        "required": ["words", "differs_at", "stands_out", "places"],
+        "properties": {
+            "words": { "type": "string" },
+            "differs_at": { "$ref": "#/$defs/maybeStage" },
+            "stands_out": { "type": "array", "items": { "type": "string" } },
+            "places": { "type": "array", "items": {
+                "type": "object",
+                "required": ["place", "outcome", "stage", "shallow", "took_ms", "addresses", "words"],
+                "properties": {
+                    "place": { "$ref": "#/$defs/vantage" },
+                    "outcome": { "enum": ["passed", "stopped", "no-probe"] },
+                    "stage": { "$ref": "#/$defs/maybeStage" },
+                    "shallow": { "type": "boolean", "description": "Asked no further than to /v2/." },
+                    "took_ms": { "type": "number", "minimum": 0 },
+                    "addresses": { "type": "array", "items": { "type": "string" } },
+                    "words": { "type": "string" }
+                }
+            } }
         }
     })
 }

@@ -40,6 +40,7 @@ pub(super) fn report(verdict: Verdict) -> Report {
         credentials: vec![],
         told: vec![],
         evidence: Evidence::new(),
+        comparison: None,
         azure: None,
         receipt: Receipt::default(),
     };

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::beside;
 use super::facts::{Mark, line};
 use super::{Answer, Report, Style, Waiting};
 use crate::azure::{Assignment, AzureFacts, Grant};
@@ -79,6 +80,7 @@ fn one(page: &mut Page, answer: &Answer) {
     outlook(page, answer);
     messages(page, answer);
     credentials(page, answer);
+    side_by_side(page, answer);
     evidence(page, answer);
     if !judgement.ruled_out.is_empty() {
         page.heading("Ruled out");
@@ -242,6 +244,23 @@ fn credentials(page: &mut Page, answer: &Answer) {
     }
 }
 
+/// Nodes and workstation, a line each.
+fn side_by_side(page: &mut Page, answer: &Answer) {
+    let Some(comparison) = &answer.comparison else {
+        return;
+    };
+    page.heading("Side by side");
+    let rows = beside::rows(comparison);
+    let wide = rows.iter().map(|row| row.place.chars().count()).max();
+    let wide = wide.unwrap_or(0).min(page.style.width / 2);
+    for row in &rows {
+        let mark = page.mark(row.mark);
+        let head = format!("  {:wide$}  {:<8}  ", clean(&row.place), row.stage);
+        page.fold_after_painted(&head, &mark, &row.words);
+    }
+    page.fold("  ", &sentence(&comparison.words));
+}
+
 fn messages(page: &mut Page, answer: &Answer) {
     if answer.told.is_empty() {
         return;
@@ -300,11 +319,7 @@ fn evidence(page: &mut Page, answer: &Answer) {
         }
         page.line(&format!("  {place}"));
         for one in &found {
-            let mark = match one.mark {
-                Mark::Ok => page.paint(GREEN, "ok  "),
-                Mark::Fail => page.paint(RED, "FAIL"),
-                Mark::Note => page.paint(DIM, "note"),
-            };
+            let mark = page.mark(one.mark);
             page.fold_after_painted(
                 &format!("    {:<9}{:>7} ms  ", one.stage, one.millis),
                 &mark,
@@ -448,6 +463,14 @@ impl Page {
             format!("\u{1b}[{code}m{text}\u{1b}[0m")
         } else {
             text.to_owned()
+        }
+    }
+
+    fn mark(&self, mark: Mark) -> String {
+        match mark {
+            Mark::Ok => self.paint(GREEN, "ok  "),
+            Mark::Fail => self.paint(RED, "FAIL"),
+            Mark::Note => self.paint(DIM, "note"),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the kubelet's own words prove without a probe, and how they stand beside one.
 
-use super::ending::{addresses, from};
+use super::ending::{Ending, Stop, addresses, ending, from};
 use super::{Case, Draft, Settle, Told, ago, image, mirror, node, within};
 use crate::cause::Cause;
 use crate::clue::Clue;
@@ -437,6 +437,28 @@ fn not_the_nodes(case: &Case<'_>, vantage: &Vantage, mut draft: Draft) -> Draft 
         "nothing waits for the image, and it runs: the probe from this workstation did not go the nodes' way, \
          nor as their identity",
     )
+}
+
+/// A node that was asked no further than to `/v2/` and got there.
+pub(super) fn reached_by_nodes<'c>(case: &Case<'c>) -> Option<&'c Vantage> {
+    let passed = |vantage: &&Vantage| matches!(ending(case.evidence, vantage), Ending::Passed);
+    case.shallow.iter().find(passed)
+}
+
+/// The workstation does not get to the registry, and nodes do: what stops it is not what stops them.
+pub(super) fn not_the_way_of_nodes(case: &Case<'_>, stop: &Stop<'_>) -> Draft {
+    let node = reached_by_nodes(case).map_or_else(|| "from nodes".to_owned(), from);
+    let reached = format!(
+        "the registry answers {node}; the probe from this workstation stopped at {}",
+        stop.stage
+    );
+    if !case.told.is_empty() {
+        return told_only(case).note(reached);
+    }
+    let settle = vec![Settle::new(
+        "the same probe from nodes with the pods' pull secret (--node-pull-secret)",
+    )];
+    Draft::open(Stage::Auth, Vec::new(), reached, settle)
 }
 
 /// Says so when the kubelet's message and the probe from its node speak of different stages.

@@ -7,6 +7,7 @@
 
 mod access;
 mod cache;
+mod compare;
 mod dates;
 mod ending;
 mod image;
@@ -37,6 +38,7 @@ use crate::stage::Stage;
 use crate::symptom::{Ahead, NodeFacts, PullSecret};
 use crate::world::Vantage;
 
+pub use compare::{Comparison, Outcome, PlaceSeen, Seat, compare};
 pub use outlook::{Act, Outlook, outlook};
 pub use receipt::{Receipt, receipt};
 pub(crate) use remedy::quoted;
@@ -224,6 +226,8 @@ pub struct Case<'a> {
     pub namespace: Option<&'a str>,
     /// What probes saw.
     pub evidence: &'a Evidence,
+    /// Places that were asked no further than to `/v2/`.
+    pub shallow: &'a [Vantage],
     /// What Azure says, when it was asked.
     pub azure: Option<&'a AzureFacts>,
     /// A corrected spelling of the registry's host that resolves.
@@ -254,6 +258,11 @@ pub fn judge(case: &Case<'_>) -> Judgement {
         .as_ref()
         .map_or(Ending::NotRun, |vantage| ending(case.evidence, vantage));
     let draft = kubelet::before_the_pull(case).unwrap_or_else(|| match (&deciding, &ending) {
+        (Some(Vantage::Workstation), Ending::Stopped(stop))
+            if stop.stage <= Stage::Ping && kubelet::reached_by_nodes(case).is_some() =>
+        {
+            kubelet::not_the_way_of_nodes(case, stop)
+        }
         (Some(vantage), Ending::Stopped(stop)) => stopped(case, vantage, stop),
         (Some(vantage), Ending::Passed) => kubelet::passed(case, vantage),
         (_, Ending::NotRun) | (None, _) => kubelet::told_only(case),
@@ -270,16 +279,19 @@ fn deciding_vantage(case: &Case<'_>) -> Option<Vantage> {
         .copied()
         .filter(|vantage| matches!(vantage, Vantage::Node(name) if case.failing_nodes.iter().any(|node| **node == **name)))
         .collect();
-    let stopped = failing
-        .iter()
-        .copied()
-        .find(|vantage| matches!(ending(case.evidence, vantage), Ending::Stopped(_)));
-    let node = stopped.or_else(|| failing.first().copied());
-    // When nothing fails, any node says more than the workstation about what a node can do.
-    let other = seen
-        .iter()
-        .copied()
-        .find(|vantage| case.failing_nodes.is_empty() && matches!(vantage, Vantage::Node(_)));
+    let stops = |vantage: &&Vantage| matches!(ending(case.evidence, vantage), Ending::Stopped(_));
+    let whole = |vantage: &&Vantage| !case.shallow.contains(vantage);
+    let stopped = failing.iter().copied().find(stops);
+    // One that was asked only the first steps, and took them, says nothing about the others.
+    let node = stopped.or_else(|| failing.iter().copied().find(whole));
+    // When nothing fails, any node says more than the workstation about what a node can do; one that
+    // stops says more than one that does not.
+    let others = || {
+        seen.iter()
+            .copied()
+            .filter(|vantage| case.failing_nodes.is_empty() && matches!(vantage, Vantage::Node(_)))
+    };
+    let other = others().find(stops).or_else(|| others().find(whole));
     let workstation = seen
         .iter()
         .copied()

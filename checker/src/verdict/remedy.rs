@@ -6,6 +6,7 @@ use crate::azure::{READS_PER_PULL_EXTRA, sku_limits};
 use crate::cause::Cause;
 use crate::evidence::{Role, Seen};
 use crate::symptom::Owner;
+use crate::world::Vantage;
 
 /// Names of the failing pod, for commands.
 #[derive(Clone, Debug, Default)]
@@ -277,7 +278,12 @@ fn open_the_way(case: &Case<'_>, judgement: &Judgement) -> Vec<Remedy> {
     };
     let endpoint = reference.endpoint();
     let port = endpoint.port().unwrap_or(443);
-    let node = case.failing_nodes.first().map_or("NODE", String::as_str);
+    let seen_on = match &judgement.vantage {
+        Some(Vantage::Node(name)) => Some(&**name),
+        _ => None,
+    };
+    let failing = case.failing_nodes.first().map(String::as_str);
+    let node = failing.or(seen_on).unwrap_or("NODE");
     let mut hosts = vec![endpoint.host().to_string()];
     let elsewhere = case
         .evidence

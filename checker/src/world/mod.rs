@@ -18,11 +18,12 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use rustls_pki_types::CertificateDer;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::azure::Cloud;
 use crate::keyring::Secret;
+use crate::nodes::Fleet;
 pub use crate::reference::{Authority, Host};
 use crate::wire::claims::Claims;
 pub use client::{ClientCertificate, ClientCertificateError};
@@ -39,6 +40,8 @@ pub struct World {
     pub workstation: Place,
     /// Nodes that the checker can look from.
     pub nodes: Vec<Place>,
+    /// A way to look from nodes that leads through the cluster alone, if one was asked for.
+    pub fleet: Option<Arc<dyn Fleet>>,
     /// The cluster, if there is one.
     pub cluster: Option<kube::Client>,
     /// Azure Resource Manager, if the user may ask it.
@@ -54,6 +57,7 @@ impl World {
             clock,
             workstation,
             nodes: Vec::new(),
+            fleet: None,
             cluster: None,
             arm: None,
             programs: Arc::new(NoPrograms),
@@ -78,6 +82,13 @@ impl World {
     #[must_use]
     pub fn with_nodes(mut self, nodes: impl IntoIterator<Item = Place>) -> Self {
         self.nodes.extend(nodes);
+        self
+    }
+
+    /// Sets the way to nodes that leads through the cluster.
+    #[must_use]
+    pub fn with_fleet(mut self, fleet: Arc<dyn Fleet>) -> Self {
+        self.fleet = Some(fleet);
         self
     }
 
@@ -108,6 +119,7 @@ impl fmt::Debug for World {
         f.debug_struct("World")
             .field("workstation", &self.workstation)
             .field("nodes", &self.nodes)
+            .field("fleet", &self.fleet.is_some())
             .field("cluster", &self.cluster.is_some())
             .field("arm", &self.arm)
             .finish_non_exhaustive()
@@ -217,6 +229,17 @@ impl Serialize for Vantage {
     }
 }
 
+impl<'de> Deserialize<'de> for Vantage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.split_once('/') {
+            None if text == "workstation" => Ok(Self::Workstation),
+            Some(("node", name)) if !name.is_empty() => Ok(Self::node(name)),
+            _ => Err(serde::de::Error::custom("not a vantage")),
+        }
+    }
+}
+
 /// All that the checker asks of a network. A simulation implements these two and nothing more.
 pub trait Net: Send + Sync {
     /// Resolves a DNS name (never called for an address literal).
@@ -238,7 +261,7 @@ pub struct Resolved {
 }
 
 /// Why a name has no address; each with the server that was asked, if known.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "error", rename_all = "kebab-case")]
 pub enum DnsError {
     /// The name does not exist (rcode 3).
@@ -289,7 +312,7 @@ impl DnsError {
 }
 
 /// Why no stream could be opened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "error", content = "text", rename_all = "kebab-case")]
 pub enum DialError {
     /// The other side answered with a reset.

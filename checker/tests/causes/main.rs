@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 
 use futures::future::BoxFuture;
 use pullcheck::cause::Cause;
+use pullcheck::evidence::Evidence;
 use pullcheck::report::{self, Report, Style};
 use pullcheck::verdict::Verdict;
 
@@ -123,6 +124,16 @@ fn forms(report: &Report) -> Vec<String> {
             .iter_errors(&json)
             .map(|error| format!("JSON at {}: {error}", error.instance_path)),
     );
+    // What a node tells comes back as JSON: every fact there is survives the way.
+    for answer in &report.answers {
+        let written = serde_json::to_value(&answer.evidence).expect("plain values");
+        let read = serde_json::from_value::<Evidence>(written.clone());
+        match read.map(|evidence| serde_json::to_value(evidence).expect("plain values")) {
+            Ok(again) if again == written => {}
+            Ok(again) => faults.push(format!("evidence became {again:#}, was {written:#}")),
+            Err(error) => faults.push(format!("evidence is not read: {error}")),
+        }
+    }
     match junit_parser::from_reader(report::junit(report).as_bytes()) {
         Ok(read) if read.failures + read.errors == 1 => {}
         Ok(read) => faults.push(format!("JUnit: {} failures", read.failures)),

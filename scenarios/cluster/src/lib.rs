@@ -59,5 +59,6 @@ pub mod live;
 pub mod net;
 pub mod node;
 pub mod profile;
+pub mod program;
 pub mod runtime;
 pub mod store;

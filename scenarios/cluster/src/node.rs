@@ -10,6 +10,7 @@ use crate::credential::AcrCredentialProvider;
 use crate::kubelet::Kubelet;
 use crate::net::{Host, Network};
 use crate::profile::Profile;
+use crate::program;
 use crate::runtime::{Containerd, RegistryHost, RuntimeConfig};
 use crate::store::Store;
 
@@ -41,6 +42,8 @@ pub struct NodeSpec {
     /// An image that sandboxes are made of and that is not on the node. None: it is there, as on any node
     /// whose image was built with care.
     pub sandbox_image: Option<String>,
+    /// Programs that its containers may start; without them a container does nothing.
+    pub programs: Option<program::Given>,
     /// Versions.
     pub profile: Profile,
 }
@@ -61,6 +64,7 @@ impl NodeSpec {
             registry_qps: 5.0,
             registry_burst: 10,
             sandbox_image: None,
+            programs: None,
             profile: Profile::default(),
         }
     }
@@ -124,7 +128,14 @@ impl Node {
             sandbox_image: spec.sandbox_image.clone(),
         };
         let runtime = Containerd::new(config, host.clone(), store.clock(), seed);
-        let kubelet = Kubelet::start(spec, runtime.clone(), store.clone(), seed, number);
+        let kubelet = Kubelet::start(
+            spec,
+            runtime.clone(),
+            host.clone(),
+            store.clone(),
+            seed,
+            number,
+        );
         Self {
             shared: Arc::new(Shared {
                 host,

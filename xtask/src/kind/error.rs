@@ -112,6 +112,8 @@ pub(crate) enum KindError {
     RegistryImage { source: crate::image::ImageError },
     #[error("the stage for scenarios: {text}")]
     Site { text: String },
+    #[error("the node vantage: {text}")]
+    Vantage { text: String },
     #[error("{source}")]
     Beside {
         #[from]
@@ -160,6 +162,7 @@ impl KindError {
             | Self::Answer { .. }
             | Self::NotReady { .. }
             | Self::Site { .. }
+            | Self::Vantage { .. }
             | Self::Beside { .. }
             | Self::File { .. }
             | Self::Start { .. } => 1,

@@ -224,7 +224,10 @@ async fn registry_image(
 ) -> Result<String, KindError> {
     let task = progress.task("the registry's image");
     let binary = options.registry_binary.clone();
-    let made = tokio::task::spawn_blocking(move || image::quick(binary.as_deref())).await;
+    let made = tokio::task::spawn_blocking(move || {
+        image::quick(image::Program::FakeRegistry, binary.as_deref())
+    })
+    .await;
     let (archive, id) = made
         .map_err(|error| KindError::Runtime {
             source: error.into(),

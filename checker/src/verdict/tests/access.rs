@@ -200,6 +200,7 @@ fn the_remedy_names_the_object_and_the_scope() {
         secrets: &[],
         namespace: Some("shop"),
         evidence: &record.evidence,
+        shallow: &[],
         azure: Some(&facts),
         corrected_host: None,
         now: now(),

@@ -157,6 +157,7 @@ fn the_remedy_for_a_bad_tag_is_the_line_to_type() {
         secrets: &[],
         namespace: Some("shop"),
         evidence: &record.evidence,
+        shallow: &[],
         azure: None,
         corrected_host: None,
         now: super::now(),

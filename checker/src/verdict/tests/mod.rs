@@ -219,6 +219,7 @@ impl Asked {
             secrets: &self.secrets,
             namespace: Some("shop"),
             evidence: &record.evidence,
+            shallow: &[],
             azure: self.azure.as_ref(),
             corrected_host: self.corrected,
             now: now(),

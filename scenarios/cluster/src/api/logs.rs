@@ -1,9 +1,10 @@
 //! `pods/log`: what the kubelet answers through the API server. Containers of the simulation write
-//! nothing, so a container that runs has an empty log; one that waits says why.
+//! nothing unless a program runs in them, so the log of one that runs is mostly empty; one that waits says why.
 
 use serde_json::Value;
 
 use super::query::Query;
+use crate::program::Logs;
 use crate::store::ApiError;
 
 /// The answer: a log, or nothing at all for a pod that is on no node yet.
@@ -13,7 +14,7 @@ pub(super) enum Log {
     NoContent,
 }
 
-pub(super) fn read(pod: &Value, query: &Query) -> Result<Log, ApiError> {
+pub(super) fn read(pod: &Value, query: &Query, logs: &Logs) -> Result<Log, ApiError> {
     let name = text(pod, "/metadata/name");
     let container = pick(pod, &name, &query.container)?;
     if text(pod, "/spec/nodeName").is_empty() {
@@ -43,7 +44,13 @@ pub(super) fn read(pod: &Value, query: &Query) -> Result<Log, ApiError> {
         };
     }
     if has("/state/running") || has("/state/terminated") || has("/lastState/terminated") {
-        return Ok(Log::Text(String::new()));
+        let printed = logs.of(&text(pod, "/metadata/uid"), &container);
+        let mut printed = printed.unwrap_or_default();
+        if let Some(most) = query.limit_bytes.filter(|most| *most < printed.len()) {
+            let end = (0..=most).rev().find(|at| printed.is_char_boundary(*at));
+            printed.truncate(end.unwrap_or(0));
+        }
+        return Ok(Log::Text(printed));
     }
     let reason = text(status, "/state/waiting/reason");
     Err(match reason.as_str() {
@@ -105,9 +112,11 @@ mod tests {
                 "status": { "containerStatuses": [{ "name": "c", "state": state }] }
             })
         };
+        let printed = Logs::default();
+        printed.keep("u", "c", "gr\u{fc}n\n".into());
         let waiting = |reason: &str| pod(json!({ "waiting": { "reason": reason } }));
         let ask = |pod: &Value, query: &str| {
-            read(pod, &Query::parse(query).unwrap()).map_err(|error| error.message)
+            read(pod, &Query::parse(query).unwrap(), &printed).map_err(|error| error.message)
         };
         let said = |why: &str| {
             Err(format!(
@@ -128,6 +137,15 @@ mod tests {
         );
         let running = pod(json!({ "running": {} }));
         assert_eq!(ask(&running, "container=c"), Ok(Log::Text(String::new())));
+        let mut ours = running.clone();
+        ours["metadata"]["uid"] = "u".into();
+        for (query, want) in [
+            ("", "gr\u{fc}n\n"),
+            ("limitBytes=4", "gr\u{fc}"),
+            ("limitBytes=3", "gr"),
+        ] {
+            assert_eq!(ask(&ours, query), Ok(Log::Text(want.into())), "{query}");
+        }
         assert_eq!(
             ask(&running, "previous=true"),
             Err(r#"previous terminated container "c" in pod "p" not found"#.into())

@@ -27,6 +27,7 @@ pub(super) struct Query {
     pub(super) include_object: String,
     pub(super) container: String,
     pub(super) previous: bool,
+    pub(super) limit_bytes: Option<usize>,
     pub(super) follow: bool,
 }
 
@@ -73,6 +74,7 @@ impl Query {
             "orphanDependents" => self.orphan_dependents = Some(flag(&value)),
             "includeObject" => self.include_object = value,
             "container" => self.container = value,
+            "limitBytes" => self.limit_bytes = number(name, &value)?,
             "previous" => self.previous = flag(&value),
             "follow" => self.follow = flag(&value),
             _ => {}

@@ -191,10 +191,12 @@ impl Call<'_> {
     }
 
     fn log(&self) -> Result<Response, ApiError> {
-        Ok(match logs::read(&self.current()?, &self.query)? {
-            logs::Log::Text(text) => respond::typed_body(200, "text/plain", text),
-            logs::Log::NoContent => respond::typed_body(204, "text/plain", ""),
-        })
+        Ok(
+            match logs::read(&self.current()?, &self.query, self.api.store().logs())? {
+                logs::Log::Text(text) => respond::typed_body(200, "text/plain", text),
+                logs::Log::NoContent => respond::typed_body(204, "text/plain", ""),
+            },
+        )
     }
 
     fn list(&self) -> Result<Response, ApiError> {

@@ -12,6 +12,7 @@ pub mod image_manager;
 pub(crate) mod keyring;
 mod node_status;
 mod pod;
+mod program;
 mod pull_records;
 pub mod puller;
 mod status;
@@ -27,6 +28,8 @@ use serde_json::Value;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+pub(crate) use self::pod::text as pod_text;
+
 use self::image_manager::ImageManager;
 use self::pull_records::PullRecords;
 use self::puller::Puller;
@@ -34,8 +37,10 @@ use self::worker::Mailbox;
 use crate::clock::{Clock, Generator, Seed};
 use crate::credential::Provider;
 use crate::events::Recorder;
+use crate::net::Host;
 use crate::node::{NodeSpec, PullAttempt};
 use crate::profile::Profile;
+use crate::program::Given;
 use crate::runtime::Containerd;
 use crate::store::{Action, Kind, Store};
 
@@ -56,6 +61,9 @@ pub(crate) struct Shared {
     runtime: Containerd,
     puller: Puller,
     provider: Option<Provider>,
+    /// The machine, and the programs that containers may start on it.
+    host: Host,
+    programs: Option<Given>,
     manager: Mutex<ImageManager>,
     records: Mutex<PullRecords>,
     chance: Mutex<Generator>,
@@ -87,6 +95,7 @@ impl Kubelet {
     pub(crate) fn start(
         spec: &NodeSpec,
         runtime: Containerd,
+        host: Host,
         store: Store,
         seed: Seed,
         number: u8,
@@ -115,6 +124,8 @@ impl Kubelet {
                 clock.elapsed(),
             ),
             provider,
+            host,
+            programs: spec.programs.clone(),
             manager: Mutex::default(),
             records: Mutex::default(),
             chance: Mutex::new(chance),
@@ -215,6 +226,7 @@ impl Kubelet {
 
     /// The pod is gone from the API: whatever ran of it is killed.
     fn removed(&self, uid: &str) {
+        self.shared.store.logs().forget(uid);
         if let Some((mailbox, _)) = lock(&self.shared.tasks).pods.remove(uid) {
             mailbox.remove();
         }

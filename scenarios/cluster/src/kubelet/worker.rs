@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::ensure::{ImageFailure, Wanted};
 use super::image_manager::PullPolicy;
 use super::pod::{self, Container, Role};
+use super::program::Program;
 use super::{Shared, lock, status, timing};
 use crate::clock::rfc3339_seconds;
 use crate::events::correlator::Severity;
@@ -72,6 +73,11 @@ impl Mailbox {
         self.inner.news.notify_one();
     }
 
+    /// Wakes the worker: something happened that it notices now.
+    pub(super) fn wake(&self) {
+        self.inner.news.notify_one();
+    }
+
     fn pod(&self) -> Arc<Value> {
         Arc::clone(&lock(&self.inner.pod))
     }
@@ -97,6 +103,8 @@ pub(crate) struct Run {
     delay: Duration,
     /// A program that will end by itself, and how.
     exits: Option<(Instant, i32)>,
+    /// A program that really runs.
+    program: Option<Program>,
 }
 
 #[derive(Debug, Clone)]
@@ -133,6 +141,7 @@ type Told = (Option<String>, u64, BTreeMap<String, ImageFailure>);
 
 struct Worker {
     kubelet: Arc<Shared>,
+    mailbox: Mailbox,
     known: Known,
     /// What the last status was made from: an equal one is not written again.
     told: Option<(Arc<Value>, Told)>,
@@ -152,6 +161,7 @@ pub(crate) async fn run(kubelet: Arc<Shared>, mailbox: Mailbox) {
     };
     let mut worker = Worker {
         kubelet,
+        mailbox: mailbox.clone(),
         known,
         told: None,
         notices: Vec::new(),
@@ -428,6 +438,11 @@ impl Worker {
         self.kubelet
             .event(&object, Severity::Normal, "Started", started);
         self.record_start(container, &image, id, None);
+        if let Some(run) = self.known.runs.get_mut(&container.name)
+            && run.exits.is_none()
+        {
+            run.program = Program::start(&self.kubelet, &self.mailbox, pod, container, &image);
+        }
         Ok(())
     }
 
@@ -483,6 +498,7 @@ impl Worker {
             restarts,
             delay,
             exits,
+            program: None,
         };
         self.known.changes += 1;
         self.known.runs.insert(container.name.clone(), run);
@@ -492,6 +508,10 @@ impl Worker {
     fn reap(&mut self) {
         let clock = self.kubelet.clock;
         for run in self.known.runs.values_mut() {
+            if let Some(ended) = run.program.as_ref().and_then(Program::ended) {
+                run.exits = Some(ended);
+                run.program = None;
+            }
             let Some((at, code)) = run.exits.filter(|(at, _)| *at <= Instant::now()) else {
                 continue;
             };
@@ -542,6 +562,7 @@ impl Worker {
                 at: Instant::now(),
             });
             run.exits = None;
+            run.program = None;
         }
     }
 

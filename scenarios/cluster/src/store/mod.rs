@@ -22,6 +22,7 @@ pub use watch::{Action, Change, Lagged, Watch};
 
 use crate::clock::{Clock, Generator, Seed};
 use crate::failure::Failures;
+use crate::program::Logs;
 
 /// How many changes of a kind are kept for watches.
 const DEFAULT_HISTORY: usize = 8192;
@@ -41,6 +42,7 @@ struct Shared {
     state: Mutex<State>,
     bells: BTreeMap<Kind, Arc<Notify>>,
     failures: Failures,
+    logs: Logs,
 }
 
 struct State {
@@ -77,6 +79,7 @@ impl Store {
                     .map(|kind| (kind, Arc::new(Notify::new())))
                     .collect(),
                 failures: Failures::default(),
+                logs: Logs::default(),
             }),
         }
     }
@@ -98,6 +101,11 @@ impl Store {
     /// The tasks that worked on this store and panicked.
     pub fn failures(&self) -> &Failures {
         &self.shared.failures
+    }
+
+    /// What containers printed.
+    pub fn logs(&self) -> &Logs {
+        &self.shared.logs
     }
 
     /// The version of the last write.

@@ -5,6 +5,7 @@
 
 mod nodes;
 mod place;
+mod program;
 mod proxy;
 mod registries;
 mod reset;
@@ -18,17 +19,22 @@ use std::time::Duration;
 
 use fake_registry::{FakeRegistry, Scheme, Script};
 use pullcheck::check::Settings as CheckerSettings;
+use pullcheck::cluster::fleet::{FleetSettings, Subject, manifests};
 use pullcheck::keyring::Secret;
 use pullcheck::world::{Arm, FixedToken, Net, Place as CheckerPlace, Trust, Vantage, World};
 use serde_json::Value;
+use sim_cluster::api::WriteOptions;
 use sim_cluster::clock::default_start;
 use sim_cluster::cluster::Cluster;
 use sim_cluster::credential::AcrCredentialProvider;
 use sim_cluster::net::{Host, Network, Rule, RuleId, Verdict};
 use sim_cluster::node::{Node, NodeSpec};
+use sim_cluster::program::Given;
+use sim_cluster::store::Kind;
 
 use self::nodes::Settings;
 use self::place::{Date, Place};
+use self::program::Checker;
 use self::services::{Services, record};
 use self::tenant::Tenant;
 use super::cloud::Az;
@@ -105,7 +111,7 @@ pub(crate) struct Embedded {
     /// What nodes are like.
     node: NodeSettings,
     nodes_by_name: indexmap::IndexMap<String, NodeSettings>,
-    settings: Settings,
+    settings: Arc<Settings>,
     state: Mutex<State>,
 }
 
@@ -189,7 +195,7 @@ impl Embedded {
             hosts_of: scenario.checker.hosts_of.clone(),
             node: scenario.cluster.node.clone(),
             nodes_by_name: scenario.cluster.nodes_by_name.clone(),
-            settings: Settings::default(),
+            settings: Arc::default(),
             state: Mutex::default(),
         };
         world.add_nodes(scenario.cluster.nodes.value, &NodeSettings::default())?;
@@ -227,6 +233,12 @@ impl Embedded {
             if provider == Some(false) {
                 spec.credential_provider = None;
             }
+            spec.programs = Some(Given(Arc::new(Checker {
+                settings: Arc::clone(&self.settings),
+                authority: self.registry.ca_der(),
+                clock: self.cluster.clock(),
+                architecture: spec.architecture.clone(),
+            })));
             let node = self.cluster.add_node(spec);
             for settings in layers {
                 self.configure(&node, settings);
@@ -352,6 +364,45 @@ impl Embedded {
             token: Tenant::user_token(&self.registry)?,
             subscription: subscription.map_err(|error| StepError::failed(&error))?,
         })
+    }
+
+    /// What somebody at the workstation has: their own network, and the cluster's API.
+    pub(crate) fn world_of_workstation(&self) -> World {
+        World::new(
+            Arc::new(Date(self.cluster.clock())),
+            self.workstation_place(),
+        )
+        .with_cluster(self.client())
+    }
+
+    /// Prepares the cluster for probes from nodes, as its administrator would: the checker's image is on the nodes,
+    /// and their namespace and account are there.
+    pub(crate) fn prepare_probes(&self) -> Result<(), StepError> {
+        let settings = FleetSettings::default();
+        for node in self.cluster.nodes() {
+            node.runtime().import(&settings.image, &["/pullcheck"]);
+        }
+        for manifest in manifests(&settings, &Subject::Group("people".into())) {
+            let named = |path: &str| {
+                let text = manifest.pointer(path).and_then(serde_json::Value::as_str);
+                text.unwrap_or_default().to_owned()
+            };
+            // Rights are those of the lab's own access, which lets everybody do everything.
+            let kind = match named("/kind").as_str() {
+                "Namespace" => Kind::Namespace,
+                "ServiceAccount" => Kind::ServiceAccount,
+                _ => continue,
+            };
+            let namespace = named("/metadata/namespace");
+            let made = self.cluster.api().create(
+                kind,
+                &namespace,
+                manifest.clone(),
+                WriteOptions::default(),
+            );
+            made.map_err(|error| StepError::Failed(error.to_string()))?;
+        }
+        Ok(())
     }
 
     fn workstation_place(&self) -> CheckerPlace {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::object::{items, key, name, namespace, number, text};
 use super::recorder::{Note, Recorder};
 use super::work::{Controller, Key};
-use crate::api::Api;
+use crate::api::{Api, LabelSelector};
 use crate::clock::Seed;
 use crate::store::{Action, Change, Kind};
 
@@ -35,6 +35,7 @@ pub(super) struct Scheduler {
 struct Placed {
     node: String,
     requests: fit::Requests,
+    labels: Option<Value>,
 }
 
 impl Scheduler {
@@ -58,6 +59,7 @@ impl Scheduler {
             let placed = Placed {
                 node: node.to_owned(),
                 requests: fit::Requests::of(pod),
+                labels: pod.pointer("/metadata/labels").cloned(),
             };
             self.load.insert(key(pod), placed);
         }
@@ -79,7 +81,11 @@ impl Scheduler {
         let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
         for node in &nodes {
             let load = loads.get(name(node)).cloned().unwrap_or_default();
-            match fit::obstacles(pod, node, &load) {
+            let mut obstacles = fit::obstacles(pod, node, &load);
+            if obstacles.is_empty() && self.is_repelled(pod, node, &nodes) {
+                obstacles.push("node(s) didn't match pod anti-affinity rules".into());
+            }
+            match obstacles {
                 obstacles if obstacles.is_empty() => {
                     let candidate = (load.pods, name(node).to_owned());
                     if best.as_ref().is_none_or(|best| candidate < *best) {
@@ -97,6 +103,32 @@ impl Scheduler {
             Some((_, node)) => self.bind(pod, &node),
             None => self.refuse(pod, nodes.len(), &reasons),
         }
+    }
+
+    /// Whether a pod is kept off by one that runs there already, by its own required anti-affinity.
+    fn is_repelled(&self, pod: &Value, node: &Value, nodes: &[Arc<Value>]) -> bool {
+        const TERMS: &str =
+            "/spec/affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution";
+        let label = |node: &Value, key: &str| {
+            let labels = node.pointer("/metadata/labels");
+            labels.and_then(|labels| labels.get(key)).cloned()
+        };
+        items(pod, TERMS).iter().any(|term| {
+            let topology = text(term, "/topologyKey");
+            let Some(selector) = LabelSelector::from_object(term.get("labelSelector")) else {
+                return false;
+            };
+            let Some(here) = label(node, topology) else {
+                return false;
+            };
+            self.load.iter().any(|((space, _), placed)| {
+                let labels = placed.labels.as_ref().and_then(Value::as_object);
+                let there = nodes.iter().find(|one| name(one) == placed.node);
+                space == namespace(pod)
+                    && there.and_then(|node| label(node, topology)).as_ref() == Some(&here)
+                    && selector.matches_labels(labels)
+            })
+        })
     }
 
     fn bind(&mut self, pod: &Arc<Value>, node: &str) {
