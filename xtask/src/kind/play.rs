@@ -270,7 +270,13 @@ async fn on_site(
     match played {
         // The nodes are compared one last time: what many scenarios did together.
         Some(plays) => closed.map(|()| plays),
-        None => Err(KindError::Interrupted),
+        None => Err(match closed {
+            Ok(()) => KindError::Interrupted,
+            Err(second) => KindError::LeftBehind {
+                first: Box::new(KindError::Interrupted),
+                second: Box::new(second),
+            },
+        }),
     }
 }
 
