@@ -4,11 +4,15 @@
 //! world; the player takes it through six acts and compares what the checker says with what was
 //! expected. The checker is handed a client and network places, never the scenario.
 
+pub mod az;
 pub mod catalogue;
 pub mod fidelity;
 pub mod live;
+pub mod pages;
 pub mod report;
+pub mod schema;
 pub mod spec;
+pub mod workshop;
 
 #[cfg(unix)]
 /// The kind backend: a real cluster as a stage.

@@ -17,9 +17,12 @@ use sim_cluster::store::Kind;
 use tower_service::Service as _;
 
 use crate::backend::embedded::Embedded;
+use crate::backend::{Attempt, Backend as _};
+use crate::observer::{Observer, Seconds, Seen};
 use crate::play;
 use crate::spec::{self, LoadError, Scenario, Step};
 use crate::versions::Versions;
+use crate::workshop::{Before, Favour, Flaw};
 
 /// The host of the person at the keyboard.
 const WORKSTATION: &str = "workstation";
@@ -61,6 +64,7 @@ pub struct View {
 pub struct Lab {
     world: Embedded,
     scenario: Scenario,
+    observer: Observer,
 }
 
 /// The machine's date now.
@@ -84,7 +88,7 @@ impl Lab {
         now: Timestamp,
     ) -> Result<Self, LabError> {
         let begun = tokio::time::Instant::now();
-        let lead = lead(scenario, stage);
+        let lead = healthy_takes(scenario, seed)? + broken_for(scenario, stage);
         let start = now.checked_sub(lead).unwrap_or(now);
         let world = Embedded::build(scenario, seed, Versions::default(), start)
             .map_err(|error| LabError(error.to_string()))?;
@@ -94,11 +98,97 @@ impl Lab {
         play::prepare(&world, scenario, stage == Stage::Broken)
             .await
             .map_err(LabError)?;
+        let observer = Observer::start(&world.client(), play::NAMESPACE, begun);
         tokio::time::sleep_until(begun + lead).await;
         Ok(Self {
             world,
             scenario: scenario.clone(),
+            observer,
         })
+    }
+
+    /// Asks the checker about what the scenario is about, from where a user stands.
+    pub async fn check(&self) -> pullcheck::report::Report {
+        play::ask(&self.world, &self.scenario.acts.diagnose.ask.value).await
+    }
+
+    /// Writes down what stands now.
+    pub fn before(&self) -> Before {
+        Before::take(&self.world, &self.scenario)
+    }
+
+    /// Judges what was done since. Time passes, at most as long as the scenario gives a repair, until
+    /// everything is well; what is still wrong then is returned.
+    pub async fn judge(&self, before: &Before) -> Vec<Flaw> {
+        let within = self.scenario.acts.verify.within.get();
+        let deadline = tokio::time::Instant::now() + within;
+        let mut changes = self.observer.subscribe();
+        loop {
+            let flaws = self.flaws(before);
+            let waits = flaws.iter().all(Flaw::may_pass);
+            if flaws.is_empty() || !waits || tokio::time::Instant::now() >= deadline {
+                return flaws;
+            }
+            let changed = tokio::time::timeout_at(deadline, changes.changed());
+            // Either way it is looked at once more, and changes come in bursts.
+            let _ = changed.await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// What is wrong at this moment.
+    pub fn flaws(&self, before: &Before) -> Vec<Flaw> {
+        before.judge(&self.world, &self.scenario, &self.observer.snapshot())
+    }
+
+    /// What is different since.
+    pub fn changes(&self, before: &Before) -> Vec<String> {
+        before.changes(&self.world)
+    }
+
+    /// Whether the images that run now are those that a remedy of the report names.
+    pub fn follows(&self, report: &pullcheck::report::Report) -> bool {
+        let running = Before::images(&self.world);
+        let answers = report.answers.iter().flat_map(|answer| &answer.remedies);
+        let lines = answers.flat_map(|remedy| &remedy.commands);
+        lines
+            .filter_map(|line| crate::Command::parse(line).ok())
+            .any(|command| {
+                matches!(command, crate::Command::SetImage { images, .. }
+                if images.iter().all(|image| running.contains(image)))
+            })
+    }
+
+    /// Others do what they are asked for.
+    pub async fn favour(&self, favour: &Favour) -> Result<(), LabError> {
+        for step in &favour.steps {
+            let done = self.world.step(step).await;
+            done.map_err(|error| LabError(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Mends it as the scenario's file does; `report` is what its remedies are taken from.
+    pub async fn mend(&self, report: &pullcheck::report::Report) -> Result<Vec<String>, LabError> {
+        let (steps, report) = (&self.scenario.acts.fix, Some(report.clone()));
+        play::carry_out(&self.world, &self.scenario, steps, report)
+            .await
+            .map_err(LabError)
+    }
+
+    /// Lets time pass, as fast as it goes.
+    pub async fn wait(&self, length: Duration) {
+        tokio::time::sleep(length).await;
+    }
+
+    /// Every pull so far.
+    pub fn attempts(&self) -> Vec<Attempt> {
+        self.world.attempts(&Seen::default())
+    }
+
+    /// How long the cluster has been there.
+    pub fn elapsed(&self) -> Seconds {
+        Seconds::from(self.cluster().clock().elapsed())
     }
 
     /// The cluster.
@@ -253,17 +343,39 @@ fn text(value: Option<&Value>) -> String {
     }
 }
 
-/// What has passed in the cluster when people come: time for the rollout, for what the break waits
-/// for, and for what it is observed.
-fn lead(scenario: &Scenario, stage: Stage) -> Duration {
-    let acts = &scenario.acts;
-    let healthy = acts.healthy.within.get();
+/// How long the first act takes, so that the clock can begin as much earlier. It is played once for that,
+/// in a world and on a thread of its own: what is simulated in a runtime goes on until that ends.
+fn healthy_takes(scenario: &Scenario, seed: u64) -> Result<Duration, LabError> {
+    let played = || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .map_err(|error| LabError(format!("no runtime: {error}")))?;
+        runtime.block_on(async {
+            let begun = tokio::time::Instant::now();
+            let start = sim_cluster::clock::default_start();
+            let world = Embedded::build(scenario, seed, Versions::default(), start)
+                .map_err(|error| LabError(error.to_string()))?;
+            play::prepare(&world, scenario, false)
+                .await
+                .map_err(LabError)?;
+            Ok(begun.elapsed())
+        })
+    };
+    std::thread::scope(|scope| scope.spawn(played).join())
+        .unwrap_or_else(|_| Err(LabError("the first act panics".to_owned())))
+}
+
+/// For how long the failure has lasted when people come: what the break waits for, and what it is observed.
+fn broken_for(scenario: &Scenario, stage: Stage) -> Duration {
     if stage == Stage::Healthy {
-        return healthy;
+        return Duration::ZERO;
     }
+    let acts = &scenario.acts;
     let waits = acts.break_.iter().map(|step| match &step.value {
         Step::Wait(length) => length.get(),
         _ => Duration::ZERO,
     });
-    healthy + waits.sum::<Duration>() + acts.observe.for_.get()
+    waits.sum::<Duration>() + acts.observe.for_.get()
 }

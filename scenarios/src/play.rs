@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use pullcheck::cause::Cause;
 use pullcheck::verdict::Verdict;
+use serde_saphyr::Spanned;
 use tokio::time::Instant;
 
 use crate::backend::{Attempt, Backend, Pace, StepError};
@@ -142,6 +143,40 @@ pub(crate) async fn prepare<B: Backend>(
     Ok(())
 }
 
+/// Carries out steps on a world that people have taken over; `report` is what a remedy is taken from.
+pub(crate) async fn carry_out<B: Backend>(
+    backend: &B,
+    scenario: &Scenario,
+    steps: &[Spanned<Step>],
+    report: Option<pullcheck::report::Report>,
+) -> Result<Vec<String>, String> {
+    let start = Instant::now();
+    let client = backend.client();
+    let mut player = Player {
+        backend,
+        scenario,
+        observer: Observer::start(&client, backend.namespace(), start),
+        client,
+        start,
+        report,
+        acts: Vec::new(),
+    };
+    let mut notes = Notes::default();
+    let outcome = player.steps(steps, &mut notes).await;
+    outcome.map_err(|error| error.to_string())?;
+    match notes.mismatches.first() {
+        Some(one) => Err(format!("{}: {}, not {}", one.what, one.seen, one.expected)),
+        None => Ok(notes.done),
+    }
+}
+
+/// Asks the checker what the scenario would have it asked.
+pub(crate) async fn ask<B: Backend>(backend: &B, target: &Target) -> pullcheck::report::Report {
+    let (world, settings) = (backend.world(), backend.settings());
+    let request = request(target, backend.namespace());
+    pullcheck::check::check_with(&world, &request, &settings).await
+}
+
 struct Player<'a, B> {
     backend: &'a B,
     scenario: &'a Scenario,
@@ -259,11 +294,7 @@ impl<B: Backend> Player<'_, B> {
         self.steps(&self.scenario.acts.fix, notes).await
     }
 
-    async fn steps(
-        &mut self,
-        steps: &[serde_saphyr::Spanned<Step>],
-        notes: &mut Notes,
-    ) -> Result<(), StepError> {
+    async fn steps(&mut self, steps: &[Spanned<Step>], notes: &mut Notes) -> Result<(), StepError> {
         for step in steps {
             if let Step::Diagnose(again) = &step.value {
                 let cause = again.cause.value.as_str();
@@ -557,9 +588,7 @@ impl<B: Backend> Player<'_, B> {
 
     /// Runs the checker and compares what it says.
     async fn ask(&mut self, ask: &Target, cause: &str, expect: &Diagnosis, notes: &mut Notes) {
-        let (world, settings) = (self.backend.world(), self.backend.settings());
-        let request = request(ask, self.backend.namespace());
-        let report = pullcheck::check::check_with(&world, &request, &settings).await;
+        let report = self::ask(self.backend, ask).await;
         let verdict = report.verdict();
         notes.compare(
             verdict.kind() == expect.verdict.id(),

@@ -8,7 +8,7 @@ mod words;
 use std::fmt;
 
 use indexmap::IndexMap;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use self::words::Words;
 
@@ -132,26 +132,6 @@ pub struct RegistryChange {
     pub public_network: Option<bool>,
     /// Whether tokens for Azure Resource Manager are taken.
     pub arm_tokens: Option<bool>,
-}
-
-impl RegistryChange {
-    /// The body of the request that makes the change.
-    pub(crate) fn body(&self) -> Value {
-        let enabled = |on: bool| if on { "Enabled" } else { "Disabled" };
-        let mut properties = serde_json::Map::new();
-        if let Some(on) = self.public_network {
-            properties.insert("publicNetworkAccess".to_owned(), enabled(on).into());
-        }
-        if let Some(on) = self.arm_tokens {
-            let status = enabled(on).to_lowercase();
-            let policy = json!({"azureADAuthenticationAsArmPolicy": {"status": status}});
-            properties.insert("policies".to_owned(), policy);
-        }
-        match &self.sku {
-            Some(sku) => json!({"properties": properties, "sku": {"name": sku}}),
-            None => json!({ "properties": properties }),
-        }
-    }
 }
 
 /// Why a command is not carried out.
@@ -329,6 +309,84 @@ impl Command {
         };
         words.all_known()?;
         Ok(command)
+    }
+
+    /// The words after `az`, where it is a command of Azure's.
+    pub(crate) fn az(&self) -> Option<Vec<String>> {
+        let mut words: Vec<String> = self
+            .name()
+            .strip_prefix("az ")?
+            .split(' ')
+            .map(str::to_owned)
+            .collect();
+        let mut option = |name: &str, value: Option<&str>| {
+            if let Some(value) = value {
+                words.extend([name.to_owned(), value.to_owned()]);
+            }
+        };
+        match self {
+            Self::AssignRole {
+                assignee,
+                principal_type,
+                role,
+                scope,
+            } => {
+                option("--assignee-object-id", Some(assignee));
+                option("--assignee-principal-type", principal_type.as_deref());
+                option("--role", Some(role));
+                option("--scope", Some(scope));
+            }
+            Self::UpdateRegistry {
+                name,
+                resource_group,
+                change,
+            } => {
+                option("--name", Some(name));
+                option("--resource-group", resource_group.as_deref());
+                option("--sku", change.sku.as_deref());
+                let public = change.public_network.map(|on| on.to_string());
+                option("--public-network-enabled", public.as_deref());
+            }
+            Self::AllowArmTokens {
+                name,
+                resource_group,
+                change,
+            } => {
+                option("--registry", Some(name));
+                option("--resource-group", resource_group.as_deref());
+                let status = change
+                    .arm_tokens
+                    .map(|on| if on { "enabled" } else { "disabled" });
+                option("--status", status);
+            }
+            Self::AllowAddress {
+                name,
+                resource_group,
+                address,
+            } => {
+                option("--name", Some(name));
+                option("--resource-group", resource_group.as_deref());
+                option("--ip-address", Some(address));
+            }
+            Self::AttachRegistry {
+                name,
+                resource_group,
+                registry,
+            } => {
+                option("--name", Some(name));
+                option("--resource-group", Some(resource_group));
+                option("--attach-acr", Some(registry));
+            }
+            Self::ReconcileCluster {
+                name,
+                resource_group,
+            } => {
+                option("--name", Some(name));
+                option("--resource-group", Some(resource_group));
+            }
+            _ => return None,
+        }
+        Some(words)
     }
 
     /// The words that name it, without its arguments.

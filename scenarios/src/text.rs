@@ -1,9 +1,23 @@
-//! Lengths of time in words, as people write them.
+//! Text for people: lengths of time in words, folded paragraphs.
 
 use std::time::Duration;
 
+/// Folds text at a width, every line with the indent. Breaks at spaces only: an image name that is cut in
+/// two cannot be copied.
+pub fn fold(text: &str, indent: &str, width: usize) -> String {
+    let options = textwrap::Options::new(width)
+        .initial_indent(indent)
+        .subsequent_indent(indent)
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
+        .break_words(false);
+    let lines = textwrap::wrap(text.trim(), options);
+    let lines: Vec<&str> = lines.iter().map(|line| line.trim_end()).collect();
+    lines.join("\n")
+}
+
 /// `45s`, `12m`, `1h 5m`, `2m 30s`.
-pub(crate) fn length(duration: Duration) -> String {
+pub fn length(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let parts = [
         (seconds / 3600, "h"),

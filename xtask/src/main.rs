@@ -13,11 +13,12 @@ mod readme;
 mod scenario;
 mod storm;
 mod tidy;
+mod workshop;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 /// The project's own commands.
 #[derive(Debug, Parser)]
@@ -63,13 +64,25 @@ enum Task {
     Kind(kind::KindCommand),
     /// What a rollout to thousands of nodes does to a registry
     Storm(storm::Arguments),
+    /// Learn why pulls fail: a broken cluster, hints, a cause to name, a repair to make
+    Workshop(workshop::Arguments),
     /// Checks the rules of the house that no compiler checks
     Tidy(tidy::Arguments),
 }
 
 fn main() -> ExitCode {
-    match Arguments::parse().task {
-        Task::Scenario(arguments) => scenario::run(&arguments),
+    let matches = Arguments::command().get_matches();
+    #[cfg(unix)]
+    if let Some(odd) = matches
+        .subcommand_matches("scenario")
+        .and_then(scenario::foreign)
+    {
+        eprintln!("error: {odd}");
+        return ExitCode::from(2);
+    }
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match arguments.task {
+        Task::Scenario(arguments) => scenario::run(arguments),
         Task::Cluster(command) => cluster::run(&command),
         Task::Az(arguments) => az::run(&arguments),
         Task::Pullcheck { words } => pullcheck::cli::main_of(words),
@@ -81,6 +94,7 @@ fn main() -> ExitCode {
         #[cfg(unix)]
         Task::Kind(command) => kind::run(&command),
         Task::Storm(arguments) => storm::run(&arguments),
+        Task::Workshop(arguments) => workshop::run(&arguments),
         Task::Tidy(arguments) => tidy::run(&arguments),
     }
 }

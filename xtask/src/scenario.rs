@@ -17,9 +17,10 @@ use pull_scenarios::spec::{LoadError, Scenario};
 use pull_scenarios::{Ending, Play, Versions, catalogue};
 
 use self::choose::Shard;
+use self::failed::{Ground, Record};
 pub(crate) use self::playing::Job;
 
-pub(crate) use self::choose::one;
+pub(crate) use self::choose::{one, read_bounded};
 
 const NOT_AS_EXPECTED: u8 = 1;
 const USAGE: u8 = 2;
@@ -60,8 +61,8 @@ pub(crate) struct Arguments {
     /// Lists the catalogue
     #[arg(long, conflicts_with_all = ["names", "all"])]
     list: bool,
-    /// Plays what was not as expected in the last run, with the same seeds
-    #[arg(long, conflicts_with_all = ["names", "all", "list", "seed", "seeds"])]
+    /// Plays what was not as expected in the last run, with the same seeds, versions and backend
+    #[arg(long, conflicts_with_all = ["names", "all", "list", "seed", "seeds", "kubernetes", "runtime", "backend"])]
     rerun_failed: bool,
     /// Plays one part of several, such as 2/4
     #[arg(long, value_name = "I/N")]
@@ -118,11 +119,21 @@ enum Form {
     Junit,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+pub(crate) fn run(mut arguments: Arguments) -> ExitCode {
     if let Some(Task::New(new)) = &arguments.task {
         return scaffold::run(new);
     }
-    match try_run(arguments) {
+    let again = match arguments.rerun_failed.then(failed::recall).transpose() {
+        Ok(again) => again,
+        Err(error) => {
+            eprintln!("error: nothing is known of a run before this one: {error}");
+            return ExitCode::from(USAGE);
+        }
+    };
+    if let Some(record) = &again {
+        arguments.take_ground(&record.ground);
+    }
+    match try_run(&arguments, again.as_ref()) {
         Ok(code) => code,
         // Someone closed the pipe, as `head` does: nothing is left to say.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
@@ -133,7 +144,43 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-fn try_run(arguments: &Arguments) -> io::Result<ExitCode> {
+impl Arguments {
+    /// A run that is played again is played on what it was played on.
+    fn take_ground(&mut self, ground: &Ground) {
+        self.kubernetes.clone_from(&ground.kubernetes);
+        self.runtime.clone_from(&ground.runtime);
+        // A file of a machine that has other backends.
+        self.backend = Where::from_str(&ground.backend, true).unwrap_or(Where::Embedded);
+    }
+
+    fn ground(&self) -> Ground {
+        let backend = self.backend.to_possible_value();
+        Ground {
+            backend: backend.map_or_else(String::new, |value| value.get_name().to_owned()),
+            kubernetes: self.kubernetes.clone(),
+            runtime: self.runtime.clone(),
+        }
+    }
+}
+
+/// An option that only a real cluster has, where the scenarios are not played on one.
+#[cfg(unix)]
+pub(crate) fn foreign(matches: &clap::ArgMatches) -> Option<String> {
+    let backend = matches.get_one::<Where>("backend");
+    if backend == Some(&Where::Kind) || matches.get_flag("rerun_failed") {
+        return None;
+    }
+    let of_kind = crate::kind::play::KindOptions::augment_args(clap::Command::new("kind"));
+    let given = |argument: &&clap::Arg| {
+        matches.value_source(argument.get_id().as_str())
+            == Some(clap::parser::ValueSource::CommandLine)
+    };
+    let found = of_kind.get_arguments().find(given)?;
+    let name = found.get_long().unwrap_or(found.get_id().as_str());
+    Some(format!("--{name} is for a real cluster: --backend kind"))
+}
+
+fn try_run(arguments: &Arguments, again: Option<&Record>) -> io::Result<ExitCode> {
     #[cfg(unix)]
     let embedded = arguments.backend == Where::Embedded;
     #[cfg(not(unix))]
@@ -177,7 +224,7 @@ fn try_run(arguments: &Arguments) -> io::Result<ExitCode> {
         write!(io::stdout(), "{}", introduction(&catalogue))?;
         return Ok(ExitCode::from(NOTHING_PLAYED));
     }
-    let jobs = match choose::jobs(arguments) {
+    let jobs = match choose::jobs(arguments, again) {
         Ok(jobs) => jobs,
         Err(code) => return Ok(code),
     };
@@ -197,7 +244,7 @@ fn try_run(arguments: &Arguments) -> io::Result<ExitCode> {
         eprintln!("interrupted");
         return Ok(ExitCode::from(INTERRUPTED));
     };
-    failed::remember(&jobs, &plays);
+    failed::remember(&jobs, &plays, &arguments.ground());
     match print(&plays, arguments) {
         // Someone closed the pipe, as `head` does: the result is what it is.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),

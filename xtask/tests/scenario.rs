@@ -118,6 +118,64 @@ fn an_unmet_expectation_stands_beside_what_was_seen() {
 }
 
 #[test]
+fn what_failed_is_played_again_on_what_it_was_played_on() {
+    let state = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command
+            .args(arguments)
+            .env("PULLCHECK_STATE_DIR", state.path());
+        command.output().unwrap()
+    };
+    let output = run(&["scenario", "--rerun-failed"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        err(&output).contains("nothing is known of a run before"),
+        "{}",
+        err(&output)
+    );
+    let lying = catalogue("bad-tag").replace("cause: tag-not-found", "cause: firewall-drop");
+    let (_folder, path) = file("bad-tag.yaml", &lying);
+    let first = run(&[
+        "scenario",
+        &path,
+        "repository-typo",
+        "--seed",
+        "3",
+        "--kubernetes",
+        "1.32",
+        "--quiet",
+    ]);
+    assert_eq!(first.status.code(), Some(1));
+    // The file, not the scenario of the catalogue that has its id; the other one passed.
+    let again = run(&["scenario", "--rerun-failed", "--quiet"]);
+    let text = out(&again);
+    assert_eq!(again.status.code(), Some(1), "{text}{}", err(&again));
+    assert!(text.contains("0 passed, 1 failed"), "{text}");
+    assert!(text.contains("--seed 3 --kubernetes 1.32"), "{text}");
+    let output = run(&["scenario", "--rerun-failed", "--kubernetes", "1.30"]);
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[cfg(unix)]
+#[test]
+fn what_only_a_real_cluster_has_is_refused_elsewhere() {
+    for option in [
+        &["--keep"][..],
+        &["--suite", "trixie"],
+        &["--jobs", "2"],
+        &["--cluster", "mine"],
+    ] {
+        let mut arguments = vec!["scenario", "bad-tag"];
+        arguments.extend(option);
+        let output = xtask(&arguments);
+        assert_eq!(output.status.code(), Some(2), "{option:?}");
+        let want = format!("{} is for a real cluster", option[0]);
+        assert!(err(&output).contains(&want), "{}", err(&output));
+    }
+}
+
+#[test]
 fn json_and_junit_are_forms_of_the_same_run() {
     let output = xtask(&["scenario", "bad-tag", "--output", "json"]);
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

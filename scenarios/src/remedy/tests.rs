@@ -1,3 +1,5 @@
+use serde_json::json;
+
 use super::*;
 
 fn error(line: &str, make: impl FnOnce(String) -> CommandError) -> Result<Command, CommandError> {

@@ -5,6 +5,7 @@ mod json;
 mod junit;
 mod text;
 
+pub use crate::text::{fold, length};
 pub use json::{SCHEMA, json};
 pub use junit::junit;
 pub use text::{Paint, line, summary, text};

@@ -19,8 +19,6 @@ use crate::remedy::Command;
 /// Nodes, and replicas of one workload.
 const MAX_NODES: u32 = 5_000;
 const MAX_REGISTRIES: usize = 100;
-/// Hosts of the cloud, where there is a tenant.
-const CLOUD: [&str; 2] = ["management.azure.com", "login.microsoftonline.com"];
 
 type Checked<T = ()> = Result<T, Box<LoadError>>;
 
@@ -28,15 +26,15 @@ pub(super) fn all(source: &Source<'_>, scenario: &Scenario) -> Checked {
     check_id(source, scenario)?;
     check_cause(source, &scenario.cause)?;
     check_registries(source, scenario)?;
-    let invalid_images = scenario.cause.value == Cause::ImageNameInvalid.id();
+    let invalid_images = invalid_images(scenario);
     let mut workloads = check_manifests(source, scenario, invalid_images)?;
-    for step in steps(scenario) {
+    for step in scenario.steps() {
         if let Step::Apply(text) = &step.value {
-            let found = check_objects(text, invalid_images);
+            let found = applied(text).and_then(|objects| check_objects(&objects, invalid_images));
             workloads.extend(found.map_err(|message| source.at(step, message))?);
         }
     }
-    let nodes = count_nodes(scenario);
+    let nodes = scenario.count_nodes();
     if nodes == 0 || nodes > MAX_NODES {
         let message =
             format!("{nodes} nodes, those that join included; between 1 and {MAX_NODES} can be");
@@ -44,8 +42,8 @@ pub(super) fn all(source: &Source<'_>, scenario: &Scenario) -> Checked {
     }
     let known = Known {
         workloads,
-        nodes: all_nodes(scenario),
-        hosts: all_hosts(scenario),
+        nodes: scenario.all_nodes().into_iter().collect(),
+        hosts: scenario.all_hosts(),
         invalid_images,
         scenario,
     };
@@ -55,7 +53,7 @@ pub(super) fn all(source: &Source<'_>, scenario: &Scenario) -> Checked {
     known
         .check_cluster()
         .map_err(|message| source.at(&scenario.cluster.nodes, message))?;
-    for step in steps(scenario) {
+    for step in scenario.steps() {
         known
             .check_step(&step.value)
             .map_err(|message| source.at(step, message))?;
@@ -82,8 +80,37 @@ pub(super) fn all(source: &Source<'_>, scenario: &Scenario) -> Checked {
     Ok(())
 }
 
-fn steps(scenario: &Scenario) -> impl Iterator<Item = &Spanned<Step>> {
-    scenario.acts.break_.iter().chain(&scenario.acts.fix)
+impl Scenario {
+    /// Whether a step that is not the file's own names only what is there.
+    pub(crate) fn check_step(&self, step: &Step) -> Result<(), String> {
+        let invalid_images = invalid_images(self);
+        let mut workloads = Vec::new();
+        let more = self.steps().filter_map(|step| match &step.value {
+            Step::Apply(text) => Some(text),
+            _ => None,
+        });
+        for text in std::iter::once(&self.cluster.manifests.value).chain(more) {
+            workloads.extend(check_objects(&applied(text)?, invalid_images)?);
+        }
+        let known = Known {
+            workloads,
+            nodes: self.all_nodes().into_iter().collect(),
+            hosts: self.all_hosts(),
+            invalid_images,
+            scenario: self,
+        };
+        known.check_step(step)
+    }
+}
+
+/// Whether references that are none are what the scenario is about.
+fn invalid_images(scenario: &Scenario) -> bool {
+    scenario.cause.value == Cause::ImageNameInvalid.id()
+}
+
+/// The objects of a text that is applied.
+fn applied(text: &str) -> Result<Vec<Value>, String> {
+    objects(text).map_err(|error| first_line(&error.without_snippet().to_string()))
 }
 
 fn is_id(id: &str) -> bool {
@@ -169,7 +196,7 @@ fn check_manifests(
     invalid_images: bool,
 ) -> Checked<Vec<Target>> {
     let place = &scenario.cluster.manifests;
-    objects(&place.value).map_err(|error| {
+    let objects = objects(&place.value).map_err(|error| {
         let error = error.without_snippet();
         // A block scalar's text begins on the line below its `|`.
         let (line, column) = error.location().map_or((place.referenced.line(), 1), |at| {
@@ -178,7 +205,7 @@ fn check_manifests(
         let message = format!("manifests: {}", first_line(&error.to_string()));
         source.error(line, column, message, None)
     })?;
-    let workloads = check_objects(&place.value, invalid_images)
+    let workloads = check_objects(&objects, invalid_images)
         .map_err(|message| source.at(place, format!("manifests: {message}")))?;
     if workloads.is_empty() {
         let message = "manifests: neither a Deployment nor a Pod".to_owned();
@@ -188,11 +215,9 @@ fn check_manifests(
 }
 
 /// The workloads among Kubernetes objects, once each of them is found to be readable.
-fn check_objects(text: &str, invalid_images: bool) -> Result<Vec<Target>, String> {
-    let objects =
-        objects(text).map_err(|error| first_line(&error.without_snippet().to_string()))?;
+fn check_objects(objects: &[Value], invalid_images: bool) -> Result<Vec<Target>, String> {
     let mut workloads = Vec::new();
-    for object in &objects {
+    for object in objects {
         let name = object.pointer("/metadata/name").and_then(Value::as_str);
         let (Some(kind), Some(name)) = (object["kind"].as_str(), name) else {
             return Err("every object needs `kind` and `metadata.name`".to_owned());
@@ -439,46 +464,6 @@ fn check_settings(settings: &NodeSettings) -> Result<(), String> {
         return Err("`registry-qps` must be between 0 and a million".to_owned());
     }
     Ok(())
-}
-
-fn all_nodes(scenario: &Scenario) -> BTreeSet<String> {
-    (1..=count_nodes(scenario))
-        .map(|n| format!("node-{n}"))
-        .collect()
-}
-
-/// Registries, their token services and data hosts, other machines, and the cloud's own.
-fn all_hosts(scenario: &Scenario) -> BTreeSet<String> {
-    let mut hosts: BTreeSet<String> = BTreeSet::new();
-    for registry in &scenario.registries {
-        hosts.insert(registry.name().to_owned());
-        hosts.extend(registry.token_host.clone());
-        hosts.extend(registry.blobs_at.clone());
-        if let Some(host) = registry.habits.token_host() {
-            hosts.insert(host.to_owned());
-        }
-    }
-    hosts.extend(scenario.machines.iter().map(|machine| machine.name.clone()));
-    if let Some(azure) = &scenario.azure {
-        hosts.extend(CLOUD.map(str::to_owned));
-        for registry in &azure.registries {
-            hosts.extend(registry.blobs_at.clone());
-            if registry.data_endpoint {
-                hosts.insert(registry.data_host());
-            }
-        }
-    }
-    hosts
-}
-
-/// Nodes at the beginning and those that join.
-fn count_nodes(scenario: &Scenario) -> u32 {
-    steps(scenario).fold(scenario.cluster.nodes.value, |sum, step| {
-        match &step.value {
-            Step::AddNodes(nodes) => sum.saturating_add(nodes.count),
-            _ => sum,
-        }
-    })
 }
 
 fn reference(image: &str) -> Result<(), String> {

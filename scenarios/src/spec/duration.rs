@@ -16,6 +16,13 @@ impl Span {
         self.0
     }
 
+    /// Reads `30s`, `12m`, `1h 5m`; none where it is no such length, or not between a second and a day.
+    pub fn read(text: &str) -> Option<Self> {
+        let signed: jiff::SignedDuration = text.parse().ok()?;
+        let length = Duration::try_from(signed).ok()?;
+        (length >= Duration::from_secs(1) && length <= Self::LONGEST).then_some(Self(length))
+    }
+
     /// The shorter of the two.
     pub(super) fn at_most(self, other: Duration) -> Self {
         Self(self.0.min(other))
@@ -29,16 +36,10 @@ impl Span {
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let wrong = || {
+        Self::read(&text).ok_or_else(|| {
             D::Error::custom(format!(
                 "`{text}` is no length of time between 1s and 24h, such as `30s`, `12m` or `1h 5m`"
             ))
-        };
-        let signed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-        let length = Duration::try_from(signed).map_err(|_| wrong())?;
-        if length < Duration::from_secs(1) || length > Self::LONGEST {
-            return Err(wrong());
-        }
-        Ok(Self(length))
+        })
     }
 }

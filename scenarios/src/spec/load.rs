@@ -56,7 +56,7 @@ pub fn parse(file: &str, text: &str) -> Result<Scenario, Box<LoadError>> {
     Ok(scenario)
 }
 
-pub(super) fn first_line(text: &str) -> String {
+pub(crate) fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or("unreadable").to_owned()
 }
 
@@ -70,13 +70,13 @@ pub(crate) fn objects(manifests: &str) -> Result<Vec<Value>, serde_saphyr::Error
 }
 
 /// The text of a file, for errors that point into it.
-pub(super) struct Source<'a> {
-    pub(super) file: &'a str,
-    text: &'a str,
+pub(crate) struct Source<'a> {
+    pub(crate) file: &'a str,
+    pub(crate) text: &'a str,
 }
 
 impl Source<'_> {
-    pub(super) fn error(
+    pub(crate) fn error(
         &self,
         line: u64,
         column: u64,
@@ -99,11 +99,11 @@ impl Source<'_> {
         })
     }
 
-    pub(super) fn at<T>(&self, place: &Spanned<T>, message: String) -> Box<LoadError> {
+    pub(crate) fn at<T>(&self, place: &Spanned<T>, message: String) -> Box<LoadError> {
         self.located(place.referenced, message, None)
     }
 
-    pub(super) fn located(
+    pub(crate) fn located(
         &self,
         at: Location,
         message: String,

@@ -15,6 +15,7 @@ mod registry;
 mod step;
 mod target;
 mod twin;
+mod whole;
 
 use indexmap::IndexMap;
 use serde::Deserialize;
@@ -26,7 +27,7 @@ pub use azure::{
 };
 pub use duration::Span;
 pub use load::{LoadError, MAX_FILE_BYTES, parse};
-pub(crate) use load::{nearest, objects};
+pub(crate) use load::{Source, first_line, nearest, objects};
 pub use network::{
     DnsAnswer, Doing, Firewall, FirewallAction, Machine, ProxyRules, Service, ServiceState, SetDns,
     SetTls,

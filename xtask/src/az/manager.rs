@@ -10,6 +10,7 @@ use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
+use pull_scenarios::az::{AzError, HOST, Manager};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -17,9 +18,6 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
-use super::AzError;
-
-const HOST: &str = "management.azure.com";
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
 const DEADLINE: Duration = Duration::from_mins(1);
 
@@ -50,50 +48,18 @@ impl Settings {
     }
 }
 
-pub(super) struct Manager {
+pub(super) struct Gateway {
     settings: Settings,
 }
 
-impl Manager {
-    pub(super) fn new(settings: Settings) -> Self {
-        Self { settings }
-    }
-
-    pub(super) fn token(&self) -> Result<String, AzError> {
+impl Manager for Gateway {
+    fn token(&self) -> Result<String, AzError> {
         let text = std::fs::read_to_string(&self.settings.token);
         let text = text.map_err(|error| AzError::NoAnswer(error.to_string()))?;
         Ok(text.trim().to_owned())
     }
 
-    pub(super) async fn get(&self, path: &str) -> Result<Value, AzError> {
-        self.send(Method::GET, path, None).await
-    }
-
-    /// All items of a list, page by page.
-    pub(super) async fn list(&self, path: &str) -> Result<Vec<Value>, AzError> {
-        let mut items = Vec::new();
-        let mut next = Some(path.to_owned());
-        while let Some(path) = next.take() {
-            let mut page = self.get(&path).await?;
-            if let Some(Value::Array(more)) = page.get_mut("value").map(Value::take) {
-                items.extend(more);
-            }
-            let link = page
-                .get("nextLink")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            // A link that leads elsewhere is not followed: the token is for this host.
-            next = link
-                .strip_prefix(&format!("https://{HOST}"))
-                .map(str::to_owned);
-            if items.len() > 10_000 {
-                break;
-            }
-        }
-        Ok(items)
-    }
-
-    pub(super) async fn send(
+    async fn send(
         &self,
         method: Method,
         path: &str,
@@ -109,15 +75,13 @@ impl Manager {
         if status.is_success() {
             return Ok(answer);
         }
-        let said = |path: &str| {
-            let text = answer.pointer(path).and_then(Value::as_str);
-            text.unwrap_or_default().to_owned()
-        };
-        Err(AzError::Refused {
-            status: status.as_u16(),
-            code: said("/error/code"),
-            message: said("/error/message"),
-        })
+        Err(AzError::refused(status, &answer))
+    }
+}
+
+impl Gateway {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self { settings }
     }
 
     async fn ask(

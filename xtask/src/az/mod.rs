@@ -1,19 +1,17 @@
-//! The `az` of an embedded cluster: the reads that lead to a cause, and the remedies that the checker
-//! prints, sent to the simulated Azure Resource Manager through the gateway.
+//! The `az` of an embedded cluster, as a program: `pull_scenarios::az` through the cluster's gateway.
 //!
-//! It is no Azure CLI: what it does not know it says, and it speaks to nothing but the simulated
-//! network. It speaks the wire protocol itself, so that a wrong remedy fails as it would fail in Azure.
+//! It speaks to nothing but the simulated network. Here are the way there, and the forms in which it
+//! prints; the commands are those that scenarios carry out.
 
-mod commands;
 mod manager;
 mod print;
-mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use self::manager::{Manager, Settings};
-use self::words::Words;
+use pull_scenarios::az::{self, AzError, Words};
+
+use self::manager::{Gateway, Settings};
 
 const REFUSED: u8 = 1;
 const USAGE: u8 = 2;
@@ -31,34 +29,12 @@ pub(crate) struct Arguments {
     words: Vec<String>,
 }
 
-/// Why a command was not carried out.
-#[derive(Debug, thiserror::Error)]
-enum AzError {
-    #[error("{0}")]
-    Usage(String),
-    #[error("`az {0}` is none of the commands that the embedded cluster knows:\n{known}", known = commands::KNOWN.join("\n"))]
-    Unknown(String),
-    #[error("({code}) {message}")]
-    Refused {
-        status: u16,
-        code: String,
-        message: String,
-    },
-    #[error("{0}")]
-    NotFound(String),
-    #[error("no answer from the simulated Azure: {0}; is the cluster still up?")]
-    NoAnswer(String),
-    #[error("{0}")]
-    Query(String),
-}
-
-impl AzError {
-    fn code(&self) -> u8 {
-        match self {
-            Self::Usage(_) | Self::Unknown(_) | Self::Query(_) => USAGE,
-            Self::NotFound(_) | Self::Refused { status: 404, .. } => NOT_THERE,
-            Self::Refused { .. } | Self::NoAnswer(_) => REFUSED,
-        }
+/// How a command ends that was not carried out.
+fn code(error: &AzError) -> u8 {
+    match error {
+        AzError::Usage(_) | AzError::Unknown(_) | AzError::Query(_) => USAGE,
+        AzError::NotFound(_) | AzError::Refused { status: 404, .. } => NOT_THERE,
+        AzError::Refused { .. } | AzError::NoAnswer(_) => REFUSED,
     }
 }
 
@@ -72,7 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         }
         Err(error) => {
             eprintln!("ERROR: {error}");
-            ExitCode::from(error.code())
+            ExitCode::from(code(&error))
         }
     }
 }
@@ -85,8 +61,8 @@ fn try_run(arguments: &Arguments) -> Result<String, AzError> {
         .build()
         .map_err(|error| AzError::NoAnswer(error.to_string()))?;
     let found = runtime.block_on(async {
-        let manager = Manager::new(settings);
-        commands::carry_out(&manager, &words).await
+        let manager = Gateway::new(settings);
+        az::carry_out(&manager, &words).await
     })?;
     print::print(found, &words)
 }

@@ -2,10 +2,8 @@
 
 use std::fmt::Write as _;
 
+use pull_scenarios::az::{AzError, Words};
 use serde_json::Value;
-
-use super::AzError;
-use super::words::Words;
 
 pub(super) fn print(found: Value, words: &Words) -> Result<String, AzError> {
     let found = match words.get(&["--query"]) {

@@ -14,7 +14,7 @@ use super::simulation::World;
 /// The first line of our kubeconfigs: only a file that begins so is written over.
 const MARK: &str = "# An embedded cluster of pullcheck; it is gone when its process is.";
 
-pub(super) struct Files {
+pub(crate) struct Files {
     folder: TempDir,
     kubeconfig: PathBuf,
     /// A kubeconfig outside of the folder is removed with it.
@@ -58,7 +58,7 @@ impl Files {
     }
 
     /// The file that a shell can read all variables from.
-    pub(super) fn env(&self) -> PathBuf {
+    pub(crate) fn env(&self) -> PathBuf {
         self.at("env")
     }
 
@@ -94,7 +94,7 @@ impl Files {
     }
 
     /// The token of the user who is signed in to Azure; it ages with the simulated clock.
-    pub(super) fn set_token(&self, token: Option<&str>) -> Result<(), UpError> {
+    pub(crate) fn set_token(&self, token: Option<&str>) -> Result<(), UpError> {
         match token {
             Some(token) => put(&self.at("arm-token"), token),
             None => Ok(()),

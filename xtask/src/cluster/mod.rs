@@ -6,24 +6,24 @@
 //! one folder that goes when it ends.
 
 mod files;
+mod served;
 mod simulation;
 mod view;
 
 use std::io::{self, IsTerminal as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use pull_scenarios::catalogue;
 use pull_scenarios::live::Stage;
 use pull_scenarios::spec::{LoadError, Scenario};
-use sim_cluster::live::{Door, Speed, carry, door};
-use tokio::net::TcpListener;
+use sim_cluster::live::Speed;
 
-use self::files::Files;
-use self::simulation::{Simulation, Told};
+pub(crate) use self::served::{Served, Wanted};
+pub(crate) use self::simulation::Told;
 use self::view::Screen;
+pub(crate) use self::view::picture;
 
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
@@ -74,7 +74,7 @@ pub(crate) struct Up {
 
 /// Why the cluster is not up.
 #[derive(Debug, thiserror::Error)]
-enum UpError {
+pub(crate) enum UpError {
     #[error("cannot listen on {at}")]
     Listen { at: SocketAddr, source: io::Error },
     #[error("cannot write {}", path.display())]
@@ -112,18 +112,29 @@ pub(crate) fn run(command: &Command) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let mut text = error.to_string();
-            let mut source = std::error::Error::source(&error);
-            while let Some(inner) = source {
-                text = format!("{text}: {inner}");
-                source = inner.source();
-            }
-            eprintln!("error: {text}");
-            ExitCode::from(if matches!(error, UpError::Died(_)) {
-                FAILED
-            } else {
-                USAGE
-            })
+            eprintln!("error: {}", error.page());
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+impl UpError {
+    /// The error and what is behind it, in one line.
+    pub(crate) fn page(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(inner) = source {
+            text = format!("{text}: {inner}");
+            source = inner.source();
+        }
+        text
+    }
+
+    pub(crate) const fn exit_code(&self) -> u8 {
+        if matches!(self, Self::Died(_)) {
+            FAILED
+        } else {
+            USAGE
         }
     }
 }
@@ -135,64 +146,37 @@ fn choose(arguments: &Up) -> Result<Scenario, ExitCode> {
     };
     match &arguments.scenario {
         None => pull_scenarios::live::playground().map_err(refuse),
-        Some(name) => crate::scenario::one(name, &catalogue::all().map_err(refuse)?),
+        Some(name) => crate::scenario::one(name),
     }
 }
 
 async fn up(arguments: &Up, scenario: Scenario) -> Result<(), UpError> {
-    let (api, api_door, api_arrivals) = listen(arguments.port).await?;
-    let (gateway, gateway_door, gateway_arrivals) = listen(arguments.gateway_port).await?;
-    let identity = sim_cluster::live::Identity::generate()?;
-    let files = Files::create(arguments.kubeconfig.as_deref())?;
     let stage = if arguments.healthy || arguments.scenario.is_none() {
         Stage::Healthy
     } else {
         Stage::Broken
     };
-    let api_at = api.local_addr()?;
-    let gateway_at = gateway.local_addr()?;
-    let mut simulation = Simulation::start(simulation::Plan {
+    let mut served = Served::start(Wanted {
         scenario: scenario.clone(),
         seed: arguments.seed,
         stage,
         speed: arguments.speed,
-        from: arguments.from.clone(),
-        identity: identity.clone(),
-        api: api_arrivals,
-        gateway: gateway_arrivals,
-    })?;
-    let world = match simulation.next().await {
-        Some(Told::Ready(world)) => world,
-        Some(Told::Failed(error)) => return Err(error),
-        Some(Told::View(_)) | None => return Err(UpError::Died("it never began".to_owned())),
-    };
-    files.write(
-        &identity.kubeconfig("pullcheck-lab", api_at),
-        gateway_at,
-        &world,
-    )?;
-    tokio::spawn(carry(api, api_door));
-    tokio::spawn(carry(gateway, gateway_door));
-    announce(arguments, &scenario, &files, gateway_at, &world)?;
-    let outcome = watch(&mut simulation, &files).await;
-    simulation.stop();
+        from: &arguments.from,
+        ports: (arguments.port, arguments.gateway_port),
+        kubeconfig: arguments.kubeconfig.as_deref(),
+    })
+    .await?;
+    announce(arguments, &scenario, &served)?;
+    let outcome = watch(&mut served).await;
+    drop(served);
     if io::stderr().is_terminal() {
         eprintln!("the cluster is gone");
     }
     outcome
 }
 
-async fn listen(port: u16) -> Result<(TcpListener, Door, sim_cluster::live::Arrivals), UpError> {
-    let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let listener = TcpListener::bind(at)
-        .await
-        .map_err(|source| UpError::Listen { at, source })?;
-    let (door, arrivals) = door();
-    Ok((listener, door, arrivals))
-}
-
 /// Until someone has enough, or the simulation breaks.
-async fn watch(simulation: &mut Simulation, files: &Files) -> Result<(), UpError> {
+async fn watch(served: &mut Served) -> Result<(), UpError> {
     let mut screen = Screen::new();
     let ended = end();
     tokio::pin!(ended);
@@ -203,9 +187,9 @@ async fn watch(simulation: &mut Simulation, files: &Files) -> Result<(), UpError
                 screen.clear();
                 return Ok(());
             }
-            told = simulation.next() => match told {
+            told = served.simulation.next() => match told {
                 Some(Told::View(view)) => {
-                    files.set_token(view.token.as_deref())?;
+                    served.files.set_token(view.token.as_deref())?;
                     screen.show(&view);
                 }
                 Some(Told::Failed(error)) => return Err(error),
@@ -217,7 +201,7 @@ async fn watch(simulation: &mut Simulation, files: &Files) -> Result<(), UpError
 }
 
 /// Ctrl-C, or where there is one the signal that asks a process to end.
-async fn end() {
+pub(crate) async fn end() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
@@ -233,13 +217,8 @@ async fn end() {
     let _ = tokio::signal::ctrl_c().await;
 }
 
-fn announce(
-    arguments: &Up,
-    scenario: &Scenario,
-    files: &Files,
-    gateway: SocketAddr,
-    world: &simulation::World,
-) -> io::Result<()> {
+fn announce(arguments: &Up, scenario: &Scenario, served: &Served) -> io::Result<()> {
+    let world = &served.world;
     let mut out = io::stdout().lock();
     let nodes = if world.nodes == 1 { "node" } else { "nodes" };
     let speed = if arguments.speed == Speed::REAL {
@@ -255,10 +234,10 @@ fn announce(
     writeln!(
         out,
         "\nIn another terminal (or `. {}`):\n",
-        files.env().display()
+        served.files.env().display()
     )?;
-    for (name, value) in files.variables(gateway, world) {
-        writeln!(out, "{}", files::export(&name, &value))?;
+    for line in served.exports() {
+        writeln!(out, "{line}")?;
     }
     writeln!(out)?;
     for line in &world.hints {

@@ -4,6 +4,7 @@
 use std::io;
 use std::time::Duration;
 
+use futures::future::LocalBoxFuture;
 use pull_scenarios::live::{Lab, Stage, View};
 use pull_scenarios::spec::Scenario;
 use sim_cluster::live::{ApiFront, Arrivals, Gateway, Identity, Speed, pace, runtime};
@@ -27,23 +28,27 @@ pub(super) struct Plan {
 
 /// What the world is, once it is made.
 #[derive(Debug)]
-pub(super) struct World {
-    pub(super) version: String,
-    pub(super) nodes: usize,
-    pub(super) authority: String,
-    pub(super) token: Option<String>,
-    pub(super) hints: Vec<String>,
+pub(crate) struct World {
+    pub(crate) version: String,
+    pub(crate) nodes: usize,
+    pub(crate) authority: String,
+    pub(crate) token: Option<String>,
+    pub(crate) hints: Vec<String>,
 }
+
+/// Something to do in the simulation, on its own thread; while it runs time passes as fast as it goes.
+type Task = Box<dyn for<'a> FnOnce(&'a Lab) -> LocalBoxFuture<'a, ()> + Send>;
 
 /// What the simulation tells.
 #[derive(Debug)]
-pub(super) enum Told {
+pub(crate) enum Told {
     Ready(World),
     View(View),
     Failed(UpError),
 }
 
-pub(super) struct Simulation {
+pub(crate) struct Simulation {
+    tasks: mpsc::Sender<Task>,
     told: mpsc::Receiver<Told>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -52,30 +57,50 @@ pub(super) struct Simulation {
 impl Simulation {
     pub(super) fn start(plan: Plan) -> io::Result<Self> {
         let (tell, told) = mpsc::channel(4);
+        let (tasks, wanted) = mpsc::channel(4);
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("simulation".to_owned())
             .spawn(move || {
-                let outcome = runtime()
-                    .map_err(UpError::from)
-                    .and_then(|runtime| runtime.block_on(simulate(plan, tell.clone(), stopped)));
+                let outcome = runtime().map_err(UpError::from).and_then(|runtime| {
+                    runtime.block_on(simulate(plan, tell.clone(), wanted, stopped))
+                });
                 if let Err(error) = outcome {
                     let _ = tell.blocking_send(Told::Failed(error));
                 }
             })?;
         Ok(Self {
+            tasks,
             told,
             stop: Some(stop),
             thread: Some(thread),
         })
     }
 
-    pub(super) async fn next(&mut self) -> Option<Told> {
+    /// Does something in the simulation. `None` when it has ended.
+    pub(crate) async fn with<T, F>(&self, work: F) -> Option<T>
+    where
+        T: Send + 'static,
+        F: for<'a> FnOnce(&'a Lab) -> LocalBoxFuture<'a, T> + Send + 'static,
+    {
+        let (done, result) = oneshot::channel();
+        let task: Task = Box::new(move |lab| {
+            let work = work(lab);
+            Box::pin(async move {
+                // Nobody may be waiting any more.
+                let _ = done.send(work.await);
+            })
+        });
+        self.tasks.send(task).await.ok()?;
+        result.await.ok()
+    }
+
+    pub(crate) async fn next(&mut self) -> Option<Told> {
         self.told.recv().await
     }
 
     /// Ends it and waits until everything of it is gone.
-    pub(super) fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         drop(self.stop.take());
         self.told.close();
         if let Some(thread) = self.thread.take() {
@@ -87,6 +112,7 @@ impl Simulation {
 async fn simulate(
     plan: Plan,
     tell: mpsc::Sender<Told>,
+    mut wanted: mpsc::Receiver<Task>,
     stopped: oneshot::Receiver<()>,
 ) -> Result<(), UpError> {
     let now = pull_scenarios::live::now();
@@ -118,11 +144,23 @@ async fn simulate(
             let _ = tell.try_send(Told::View(lab.view().await));
         }
     };
+    let work = async {
+        loop {
+            tokio::select! {
+                biased;
+                task = wanted.recv() => match task {
+                    Some(task) => task(&lab).await,
+                    None => return,
+                },
+                () = pace(plan.speed) => {}
+            }
+        }
+    };
     tokio::select! {
         biased;
         _ = stopped => Ok(()),
         failure = failures.first() => Err(UpError::Died(failure.to_string())),
-        () = pace(plan.speed) => Ok(()),
+        () = work => Ok(()),
         () = show => Ok(()),
     }
 }

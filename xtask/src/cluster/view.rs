@@ -48,7 +48,8 @@ impl Screen {
     }
 }
 
-fn picture(view: &View, rows: usize, columns: usize) -> String {
+/// The picture as text, for so many rows and columns.
+pub(crate) fn picture(view: &View, rows: usize, columns: usize) -> String {
     let mut text = format!("── {} ──\n", view.time);
     // The last line of a terminal is the cursor's; the head, the gaps and what is left out take five.
     let room = rows.saturating_sub(6).max(6);

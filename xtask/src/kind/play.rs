@@ -300,7 +300,7 @@ async fn play_all(
         .partition(|at| jobs.get(*at).is_some_and(|job| kind::shares(&job.scenario)));
     let plays = Mutex::new(Vec::new());
     let one = async |at: usize| {
-        let Some(Job { scenario, seed }) = jobs.get(at) else {
+        let Some(Job { scenario, seed, .. }) = jobs.get(at) else {
             return;
         };
         let task = progress.task(format!("scenario {}", scenario.id()));
@@ -356,6 +356,7 @@ mod tests {
                 .iter()
                 .filter(|scenario| ids.contains(&scenario.id()))
                 .map(|scenario| Job {
+                    name: scenario.id().to_owned(),
                     scenario: std::sync::Arc::new(scenario.clone()),
                     seed: 1,
                 })

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use pull_scenarios::catalogue;
 use pull_scenarios::spec::{self, Scenario};
 
-use super::{Arguments, Job, USAGE, failed, list, refuse};
+use super::failed::Record;
+use super::{Arguments, Job, USAGE, list, refuse};
 
 /// One part of several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,19 +34,23 @@ impl FromStr for Shard {
 }
 
 /// Everything that is to be played, in the order in which it is reported.
-pub(super) fn jobs(arguments: &Arguments) -> Result<Vec<Job>, ExitCode> {
-    let mut jobs = if arguments.rerun_failed {
-        last_failed()?
-    } else {
-        let seeds = || arguments.seed..arguments.seed.saturating_add(arguments.seeds);
-        let scenarios = scenarios(arguments)?;
-        let pairs = scenarios
-            .into_iter()
-            .map(Arc::new)
-            .flat_map(|scenario| seeds().map(move |seed| (Arc::clone(&scenario), seed)));
-        pairs
-            .map(|(scenario, seed)| Job { scenario, seed })
-            .collect()
+pub(super) fn jobs(arguments: &Arguments, again: Option<&Record>) -> Result<Vec<Job>, ExitCode> {
+    let mut jobs = match again {
+        Some(record) => last_failed(record)?,
+        None => {
+            let seeds = || arguments.seed..arguments.seed.saturating_add(arguments.seeds);
+            let named = scenarios(arguments)?.into_iter();
+            named
+                .map(|(name, scenario)| (name, Arc::new(scenario)))
+                .flat_map(|(name, scenario)| {
+                    seeds().map(move |seed| Job {
+                        name: name.clone(),
+                        scenario: Arc::clone(&scenario),
+                        seed,
+                    })
+                })
+                .collect()
+        }
     };
     if let Some(Shard { part, of }) = arguments.shard {
         // Every n-th, so that the parts take alike.
@@ -54,61 +59,61 @@ pub(super) fn jobs(arguments: &Arguments) -> Result<Vec<Job>, ExitCode> {
     Ok(jobs)
 }
 
-fn scenarios(arguments: &Arguments) -> Result<Vec<Scenario>, ExitCode> {
+/// Each with the name that finds it again, from whatever folder.
+fn scenarios(arguments: &Arguments) -> Result<Vec<(String, Scenario)>, ExitCode> {
     if arguments.all {
-        return catalogue::all().map_err(refuse);
+        let all = catalogue::all().map_err(refuse)?;
+        return Ok(all
+            .into_iter()
+            .map(|one| (one.id().to_owned(), one))
+            .collect());
     }
-    if arguments.names.iter().all(|name| is_path(name)) {
-        return arguments.names.iter().map(|name| from_file(name)).collect();
-    }
-    let catalogue = catalogue::all().map_err(refuse)?;
-    let names = arguments.names.iter();
-    names.map(|name| one(name, &catalogue)).collect()
+    let named = |name: &String| Ok((lasting(name), one(name)?));
+    arguments.names.iter().map(named).collect()
+}
+
+fn lasting(name: &str) -> String {
+    let path = is_path(name)
+        .then(|| std::path::absolute(name).ok())
+        .flatten();
+    path.map_or_else(|| name.to_owned(), |path| path.display().to_string())
 }
 
 fn is_path(name: &str) -> bool {
     name.contains(['/', '\\']) || Path::new(name).extension().is_some()
 }
 
-/// A scenario by its id, or from a file; what is wrong is said.
-pub(crate) fn one(name: &str, catalogue: &[Scenario]) -> Result<Scenario, ExitCode> {
+/// A scenario by its id, or from a file; what is wrong is said. No other file of the catalogue is read.
+pub(crate) fn one(name: &str) -> Result<Scenario, ExitCode> {
     if is_path(name) {
         return from_file(name);
     }
-    catalogue
-        .iter()
-        .find(|scenario| scenario.id() == name)
-        .cloned()
-        .ok_or_else(|| {
-            let name = name.escape_debug();
-            eprintln!("error: there is no scenario `{name}`");
-            if let Some(near) = catalogue::nearest(&name.to_string(), catalogue) {
-                eprintln!("       the nearest is `{near}`");
-            }
-            eprint!("\n{}", list(catalogue));
-            ExitCode::from(USAGE)
-        })
+    if let Some(scenario) = catalogue::find(name).map_err(refuse)? {
+        return Ok(scenario);
+    }
+    eprintln!("error: there is no scenario `{}`", name.escape_debug());
+    if let Some(near) = catalogue::nearest(name) {
+        eprintln!("       the nearest is `{near}`");
+    }
+    let catalogue = catalogue::all().map_err(refuse)?;
+    eprint!("\n{}", list(&catalogue));
+    Err(ExitCode::from(USAGE))
 }
 
-/// What was not as expected in the last run. Only scenarios of the catalogue are remembered.
-fn last_failed() -> Result<Vec<Job>, ExitCode> {
-    let catalogue = catalogue::all().map_err(refuse)?;
-    let pairs = failed::recall().map_err(|error| {
-        eprintln!("error: nothing is known of a run before this one: {error}");
-        ExitCode::from(USAGE)
-    })?;
-    let jobs = pairs.into_iter().filter_map(|(id, seed)| {
-        let scenario = catalogue.iter().find(|one| one.id() == id)?;
-        Some(Job {
-            scenario: Arc::new(scenario.clone()),
-            seed,
+/// What was not as expected in the last run.
+fn last_failed(record: &Record) -> Result<Vec<Job>, ExitCode> {
+    let jobs = record.plays.iter().map(|(name, seed)| {
+        Ok(Job {
+            name: name.clone(),
+            scenario: Arc::new(one(name)?),
+            seed: *seed,
         })
     });
-    Ok(jobs.collect())
+    jobs.collect()
 }
 
 fn from_file(name: &str) -> Result<Scenario, ExitCode> {
-    let text = read_bounded(Path::new(name)).map_err(|error| {
+    let text = read_bounded(name, spec::MAX_FILE_BYTES).map_err(|error| {
         eprintln!("error: cannot read `{}`: {error}", name.escape_debug());
         ExitCode::from(USAGE)
     })?;
@@ -116,10 +121,10 @@ fn from_file(name: &str) -> Result<Scenario, ExitCode> {
 }
 
 /// One byte more than a file may have, so that one that is too long is seen to be.
-fn read_bounded(path: &Path) -> io::Result<String> {
+pub(crate) fn read_bounded(path: &str, most: usize) -> io::Result<String> {
     use io::Read as _;
     let mut text = String::new();
-    let limit = spec::MAX_FILE_BYTES as u64 + 1;
+    let limit = most as u64 + 1;
     std::fs::File::open(path)?
         .take(limit)
         .read_to_string(&mut text)?;

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use pull_scenarios::spec::{Scenario, Step};
+use pull_scenarios::spec::Scenario;
 use pull_scenarios::{Play, Versions};
 use tokio::sync::mpsc;
 
 /// One play that is to be made.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
+    /// What names it on a command line: an id, or the path of a file.
+    pub(crate) name: String,
     pub(crate) scenario: Arc<Scenario>,
     pub(crate) seed: u64,
 }
@@ -22,7 +24,7 @@ pub(super) fn all(jobs: &[Job], versions: Versions) -> io::Result<Option<Vec<Pla
     let bar = progress(jobs.len());
     // The largest first, so that none of them is begun when the others are done.
     let mut order: Vec<(usize, Job)> = jobs.iter().cloned().enumerate().collect();
-    order.sort_by_key(|(index, job)| (std::cmp::Reverse(nodes(&job.scenario)), *index));
+    order.sort_by_key(|(index, job)| (std::cmp::Reverse(job.scenario.count_nodes()), *index));
     let order = Arc::new(order);
     let next = Arc::new(AtomicUsize::new(0));
     let (results, mut finished) = mpsc::unbounded_channel();
@@ -64,14 +66,6 @@ pub(super) fn all(jobs: &[Job], versions: Versions) -> io::Result<Option<Vec<Pla
     });
     bar.finish_and_clear();
     Ok(plays)
-}
-
-fn nodes(scenario: &Scenario) -> u32 {
-    let joining = scenario.acts.break_.iter().map(|step| match &step.value {
-        Step::AddNodes(nodes) => nodes.count,
-        _ => 0,
-    });
-    joining.fold(scenario.cluster.nodes.value, u32::saturating_add)
 }
 
 /// Shown on a terminal only.

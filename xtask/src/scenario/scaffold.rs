@@ -1,4 +1,5 @@
-//! `cargo xtask scenario new ID`: a file that loads and plays, to be changed from there.
+//! `cargo xtask scenario new ID`: a file that loads and plays, to be changed from there, and beside it
+//! the JSON Schema of the format, so that an editor knows the keys.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -27,7 +28,8 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         return refuse(error);
     }
     let path = arguments.into.join(&name);
-    match write(&path, &text) {
+    let written = write(&path, &text).and_then(|()| schema(&arguments.into));
+    match written {
         Ok(()) => {
             eprintln!("wrote {}", path.display());
             eprintln!("play it:  cargo xtask scenario {}", shown(&path));
@@ -50,6 +52,15 @@ fn shown(path: &Path) -> String {
     }
 }
 
+/// Writes the schema beside the file, where there is none.
+fn schema(folder: &Path) -> std::io::Result<()> {
+    let text = format!("{:#}\n", pull_scenarios::schema::schema());
+    match write(&folder.join(SCHEMA), &text) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
+
 /// Never over a file that is there.
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
@@ -57,10 +68,13 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 pub(super) fn text(id: &str) -> String {
-    TEMPLATE.replace("ID", id)
+    TEMPLATE.replace("SCHEMA", SCHEMA).replace("ID", id)
 }
 
-const TEMPLATE: &str = r#"# yaml-language-server: $schema=https://json-schema.org/draft/2020-12/schema
+/// The name that the first line of the file has.
+const SCHEMA: &str = "scenario.schema.json";
+
+const TEMPLATE: &str = r#"# yaml-language-server: $schema=./SCHEMA
 id: ID
 title: One line that does not give the cause away
 teaches: >-
@@ -129,6 +143,24 @@ mod tests {
         let scenario = spec::parse("my-failure.yaml", &text("my-failure")).unwrap();
         assert_eq!(scenario.id(), "my-failure");
         assert!(pull_scenarios::play_embedded(&scenario, 1).passed());
+    }
+
+    #[test]
+    fn an_editor_finds_the_schema() {
+        let folder = tempfile::tempdir().unwrap();
+        let arguments = Arguments {
+            id: "my-failure".to_owned(),
+            into: folder.path().to_owned(),
+        };
+        let _ = run(&arguments);
+        let text = std::fs::read_to_string(folder.path().join("my-failure.yaml")).unwrap();
+        let line = text.lines().next().unwrap();
+        let name = line
+            .strip_prefix("# yaml-language-server: $schema=./")
+            .unwrap();
+        let schema = std::fs::read_to_string(folder.path().join(name)).unwrap();
+        let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+        assert!(schema["properties"]["acts"].is_object());
     }
 
     #[test]

@@ -356,13 +356,11 @@ impl Embedded {
     }
 
     fn az(&self) -> Result<Az, StepError> {
-        let subscription = self.registry.azure().subscription_id();
         Ok(Az {
             workstation: Arc::new(Place(self.workstation.clone())),
             authority: self.registry.ca_der(),
             clock: Arc::new(Date(self.cluster.clock())),
             token: Tenant::user_token(&self.registry)?,
-            subscription: subscription.map_err(|error| StepError::failed(&error))?,
         })
     }
 

@@ -455,10 +455,6 @@ impl<'a> Lot<'a> {
             authority: self.site.authority.clone(),
             clock: Arc::new(SystemClock),
             token: self.registry.user_token()?,
-            subscription: {
-                let id = self.registry.twin.azure().subscription_id();
-                id.map_err(|error| StepError::failed(&error))?
-            },
         })
     }
 }

@@ -194,13 +194,7 @@ pub fn impossible(scenario: &Scenario) -> Option<String> {
 
 /// How many nodes a scenario needs, those that join included.
 pub fn nodes(scenario: &Scenario) -> u32 {
-    let scenario = scenario.on_kind();
-    let steps = scenario.acts.break_.iter().chain(&scenario.acts.fix);
-    let joined = steps.map(|step| match &step.value {
-        Step::AddNodes(nodes) => nodes.count,
-        _ => 0,
-    });
-    joined.fold(scenario.cluster.nodes.value, u32::saturating_add)
+    scenario.on_kind().count_nodes()
 }
 
 impl Site {

@@ -17,15 +17,17 @@ const SWITCHES: [&str; 3] = [
     "--anonymous-pull-enabled",
 ];
 
+/// A command line of `az`.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Words {
+pub struct Words {
     /// `role assignment create`.
     pub(super) command: String,
     options: Vec<(String, String)>,
 }
 
 impl Words {
-    pub(super) fn read(words: &[String]) -> Result<Self, AzError> {
+    /// Reads the words after `az`.
+    pub fn read(words: &[String]) -> Result<Self, AzError> {
         let mut command = Vec::new();
         let mut options = Vec::new();
         let mut rest = words.iter().peekable();
@@ -73,7 +75,7 @@ impl Words {
     }
 
     /// The value of an option, by any of its names.
-    pub(super) fn get(&self, names: &[&str]) -> Option<&str> {
+    pub fn get(&self, names: &[&str]) -> Option<&str> {
         let found = self
             .options
             .iter()

@@ -4,9 +4,8 @@ use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
-use super::AzError;
-use super::manager::Manager;
 use super::words::Words;
+use super::{AzError, Manager, get, list};
 
 pub(super) const KNOWN: &[&str] = &[
     "  az account show | list | get-access-token",
@@ -28,7 +27,8 @@ const ROLES: &str = "2022-04-01";
 const GROUP: &[&str] = &["--resource-group", "-g"];
 const NAME: &[&str] = &["--name", "-n"];
 
-pub(super) async fn carry_out(azure: &Manager, words: &Words) -> Result<Value, AzError> {
+/// Carries out a command; what it shows, as `az` has it.
+pub async fn carry_out(azure: &impl Manager, words: &Words) -> Result<Value, AzError> {
     match words.command.as_str() {
         "account show" => {
             words.only(&[])?;
@@ -55,7 +55,7 @@ pub(super) async fn carry_out(azure: &Manager, words: &Words) -> Result<Value, A
         "aks update" => attach(azure, words).await,
         "acr show" => {
             words.only(&["--resource-group", "-g", "--name", "-n"])?;
-            registry(azure, words.need(NAME)?).await.map(flat)
+            own_registry(azure, words, NAME).await.map(flat)
         }
         "acr list" => {
             resources(
@@ -70,7 +70,7 @@ pub(super) async fn carry_out(azure: &Manager, words: &Words) -> Result<Value, A
         "acr update" => update(azure, words).await,
         "acr network-rule list" => {
             words.only(&["--resource-group", "-g", "--name", "-n"])?;
-            let registry = registry(azure, words.need(NAME)?).await?;
+            let registry = own_registry(azure, words, NAME).await?;
             Ok(json!({ "ipRules": addresses(&registry) }))
         }
         "acr network-rule add" | "acr network-rule remove" => network_rule(azure, words).await,
@@ -141,10 +141,8 @@ fn text<'a>(value: &'a Value, path: &str) -> &'a str {
         .unwrap_or_default()
 }
 
-async fn account(azure: &Manager) -> Result<Value, AzError> {
-    let all = azure
-        .list(&format!("/subscriptions?api-version={RESOURCES}"))
-        .await?;
+async fn account(azure: &impl Manager) -> Result<Value, AzError> {
+    let all = list(azure, &format!("/subscriptions?api-version={RESOURCES}")).await?;
     let first = all
         .first()
         .ok_or_else(|| AzError::NotFound("Please run 'az login' to setup account.".to_owned()))?;
@@ -160,12 +158,12 @@ async fn account(azure: &Manager) -> Result<Value, AzError> {
 }
 
 /// `/subscriptions/…` of the one subscription.
-async fn subscription(azure: &Manager) -> Result<String, AzError> {
+async fn subscription(azure: &impl Manager) -> Result<String, AzError> {
     let account = account(azure).await?;
     Ok(format!("/subscriptions/{}", text(&account, "/id")))
 }
 
-async fn access_token(azure: &Manager, words: &Words) -> Result<Value, AzError> {
+async fn access_token(azure: &impl Manager, words: &Words) -> Result<Value, AzError> {
     words.only(&["--resource", "--scope"])?;
     let resource = words
         .get(&["--resource"])
@@ -189,7 +187,7 @@ async fn access_token(azure: &Manager, words: &Words) -> Result<Value, AzError> 
 }
 
 async fn resources(
-    azure: &Manager,
+    azure: &impl Manager,
     words: &Words,
     kind: &str,
     version: &str,
@@ -200,30 +198,50 @@ async fn resources(
         root = format!("{root}/resourceGroups/{}", escaped(group));
     }
     let path = format!("{root}/providers/{kind}?api-version={version}");
-    let found = azure.list(&path).await?;
+    let found = list(azure, &path).await?;
     Ok(found.into_iter().map(flat).collect())
 }
 
-async fn cluster(azure: &Manager, words: &Words) -> Result<Value, AzError> {
+async fn cluster(azure: &impl Manager, words: &Words) -> Result<Value, AzError> {
     let root = subscription(azure).await?;
     let (group, name) = (escaped(words.need(GROUP)?), escaped(words.need(NAME)?));
     let path = format!(
         "{root}/resourceGroups/{group}/providers/Microsoft.ContainerService/managedClusters/{name}?api-version={CLUSTERS}"
     );
-    azure.get(&path).await
+    get(azure, &path).await
+}
+
+/// The registry that a command names; a resource group that is named must be its own.
+async fn own_registry(
+    azure: &impl Manager,
+    words: &Words,
+    option: &[&str],
+) -> Result<Value, AzError> {
+    let name = words.need(option)?;
+    let found = registry(azure, name).await?;
+    match (words.get(GROUP), group_of(text(&found, "/id"))) {
+        (Some(wanted), Some(own)) if !wanted.eq_ignore_ascii_case(&own) => {
+            Err(AzError::NotFound(format!(
+                "The Resource 'Microsoft.ContainerRegistry/registries/{name}' under resource group '{wanted}' was not found."
+            )))
+        }
+        _ => Ok(found),
+    }
 }
 
 /// A registry by its name or its id.
-async fn registry(azure: &Manager, name: &str) -> Result<Value, AzError> {
+async fn registry(azure: &impl Manager, name: &str) -> Result<Value, AzError> {
     if name.starts_with('/') {
-        return azure
-            .get(&format!("{}?api-version={REGISTRIES}", path_of(name)?))
-            .await;
+        return get(
+            azure,
+            &format!("{}?api-version={REGISTRIES}", path_of(name)?),
+        )
+        .await;
     }
     let root = subscription(azure).await?;
     let path =
         format!("{root}/providers/Microsoft.ContainerRegistry/registries?api-version={REGISTRIES}");
-    let all = azure.list(&path).await?;
+    let all = list(azure, &path).await?;
     all.into_iter()
         .find(|registry| text(registry, "/name").eq_ignore_ascii_case(name))
         .ok_or_else(|| {
@@ -234,14 +252,14 @@ async fn registry(azure: &Manager, name: &str) -> Result<Value, AzError> {
         })
 }
 
-async fn change(azure: &Manager, registry: &Value, body: &Value) -> Result<Value, AzError> {
+async fn change(azure: &impl Manager, registry: &Value, body: &Value) -> Result<Value, AzError> {
     let path = format!("{}?api-version={REGISTRIES}", text(registry, "/id"));
     azure.send(Method::PATCH, &path, Some(body)).await
 }
 
-async fn endpoints(azure: &Manager, words: &Words) -> Result<Value, AzError> {
+async fn endpoints(azure: &impl Manager, words: &Words) -> Result<Value, AzError> {
     words.only(&["--resource-group", "-g", "--name", "-n"])?;
-    let registry = registry(azure, words.need(NAME)?).await?;
+    let registry = own_registry(azure, words, NAME).await?;
     let location = text(&registry, "/location");
     let hosts = registry.pointer("/properties/dataEndpointHostNames");
     let mut endpoints: Vec<Value> = hosts
@@ -259,7 +277,7 @@ async fn endpoints(azure: &Manager, words: &Words) -> Result<Value, AzError> {
     }))
 }
 
-async fn update(azure: &Manager, words: &Words) -> Result<Value, AzError> {
+async fn update(azure: &impl Manager, words: &Words) -> Result<Value, AzError> {
     words.only(&[
         "--name",
         "-n",
@@ -273,7 +291,7 @@ async fn update(azure: &Manager, words: &Words) -> Result<Value, AzError> {
         "--default-action",
         "--role-assignment-mode",
     ])?;
-    let registry = registry(azure, words.need(NAME)?).await?;
+    let registry = own_registry(azure, words, NAME).await?;
     let mut body = json!({});
     let mut properties = Map::new();
     if let Some(sku) = words.get(&["--sku"]) {
@@ -316,9 +334,9 @@ fn addresses(registry: &Value) -> Vec<Value> {
     rules.and_then(Value::as_array).cloned().unwrap_or_default()
 }
 
-async fn network_rule(azure: &Manager, words: &Words) -> Result<Value, AzError> {
+async fn network_rule(azure: &impl Manager, words: &Words) -> Result<Value, AzError> {
     words.only(&["--name", "-n", "--resource-group", "-g", "--ip-address"])?;
-    let registry = registry(azure, words.need(NAME)?).await?;
+    let registry = own_registry(azure, words, NAME).await?;
     let address = words.need(&["--ip-address"])?;
     let mut rules = addresses(&registry);
     rules.retain(|rule| text(rule, "/value") != address);
@@ -330,9 +348,9 @@ async fn network_rule(azure: &Manager, words: &Words) -> Result<Value, AzError> 
     change(azure, &registry, &body).await.map(flat)
 }
 
-async fn authentication_as_arm(azure: &Manager, words: &Words) -> Result<Value, AzError> {
+async fn authentication_as_arm(azure: &impl Manager, words: &Words) -> Result<Value, AzError> {
     words.only(&["--registry", "-r", "--resource-group", "-g", "--status"])?;
-    let mut registry = registry(azure, words.need(&["--registry", "-r"])?).await?;
+    let mut registry = own_registry(azure, words, &["--registry", "-r"]).await?;
     if words.command.ends_with("update") {
         let status = words.need(&["--status"])?;
         let policy = json!({ "azureADAuthenticationAsArmPolicy": { "status": status } });
@@ -348,7 +366,7 @@ async fn authentication_as_arm(azure: &Manager, words: &Words) -> Result<Value, 
 }
 
 async fn definitions(
-    azure: &Manager,
+    azure: &impl Manager,
     scope: &str,
     name: Option<&str>,
 ) -> Result<Vec<Value>, AzError> {
@@ -359,10 +377,10 @@ async fn definitions(
         "{}/providers/Microsoft.Authorization/roleDefinitions?api-version={ROLES}{filter}",
         path_of(scope)?
     );
-    azure.list(&path).await
+    list(azure, &path).await
 }
 
-async fn assignments(azure: &Manager, words: &Words) -> Result<Value, AzError> {
+async fn assignments(azure: &impl Manager, words: &Words) -> Result<Value, AzError> {
     words.only(&[
         "--assignee",
         "--scope",
@@ -407,7 +425,11 @@ async fn assignments(azure: &Manager, words: &Words) -> Result<Value, AzError> {
         .collect())
 }
 
-async fn assigned(azure: &Manager, scope: &str, who: Option<&str>) -> Result<Vec<Value>, AzError> {
+async fn assigned(
+    azure: &impl Manager,
+    scope: &str,
+    who: Option<&str>,
+) -> Result<Vec<Value>, AzError> {
     let filter = who.map_or_else(String::new, |who| {
         format!("&$filter={}", escaped(&format!("principalId eq '{who}'")))
     });
@@ -415,10 +437,10 @@ async fn assigned(azure: &Manager, scope: &str, who: Option<&str>) -> Result<Vec
         "{}/providers/Microsoft.Authorization/roleAssignments?api-version={ROLES}{filter}",
         path_of(scope)?
     );
-    azure.list(&path).await
+    list(azure, &path).await
 }
 
-async fn assign(azure: &Manager, words: &Words) -> Result<Value, AzError> {
+async fn assign(azure: &impl Manager, words: &Words) -> Result<Value, AzError> {
     words.only(&[
         "--assignee-object-id",
         "--assignee",
@@ -437,7 +459,7 @@ async fn assign(azure: &Manager, words: &Words) -> Result<Value, AzError> {
 }
 
 async fn put_assignment(
-    azure: &Manager,
+    azure: &impl Manager,
     assignee: &str,
     kind: &str,
     role: &str,
@@ -459,7 +481,7 @@ async fn put_assignment(
     azure.send(Method::PUT, &path, Some(&body)).await
 }
 
-async fn unassign(azure: &Manager, words: &Words) -> Result<Value, AzError> {
+async fn unassign(azure: &impl Manager, words: &Words) -> Result<Value, AzError> {
     words.only(&["--assignee", "--role", "--scope", "--yes", "-y"])?;
     let (who, scope) = (words.need(&["--assignee"])?, words.need(&["--scope"])?);
     let role = words.need(&["--role"])?;
@@ -479,7 +501,7 @@ async fn unassign(azure: &Manager, words: &Words) -> Result<Value, AzError> {
 }
 
 /// `az aks update --attach-acr`: the kubelet's identity may pull from the registry.
-async fn attach(azure: &Manager, words: &Words) -> Result<Value, AzError> {
+async fn attach(azure: &impl Manager, words: &Words) -> Result<Value, AzError> {
     words.only(&["--resource-group", "-g", "--name", "-n", "--attach-acr"])?;
     let registry = registry(azure, words.need(&["--attach-acr"])?).await?;
     let cluster = cluster(azure, words).await?;
