@@ -79,7 +79,9 @@ fn the_schema_is_fresh() {
 
 #[test]
 fn the_example_of_a_project_is_the_one_that_is_tested() {
-    let page = fs::read_to_string(docs("ci.md")).unwrap().replace("\r\n", "\n");
+    let page = fs::read_to_string(docs("ci.md"))
+        .unwrap()
+        .replace("\r\n", "\n");
     let tested = include_str!("own_project.rs").replace("\r\n", "\n");
     assert!(page.contains(&format!("```rust\n{tested}```\n")));
 }

@@ -97,6 +97,106 @@ fn broken_files_say_where_and_why() {
     }
 }
 
+/// Names that are not there are found when a file is read, not when it is played, and the error points at
+/// the line that has them.
+#[test]
+fn what_is_named_and_not_there_is_found_at_its_line() {
+    let fix = "- apply-remedy: kubectl set image";
+    let table: &[(&str, &str, &str, &str)] = &[
+        (
+            "bad-tag",
+            "ask: deployment/web",
+            "ask: deployment/wob",
+            "is not in the manifests",
+        ),
+        (
+            "bad-tag",
+            "  healthy:\n    expect: { deployment/web: rolled-out }",
+            "  healthy:\n    expect: { deployment/wob: rolled-out }",
+            "is not in the manifests",
+        ),
+        (
+            "bad-tag",
+            "stage: manifest",
+            "stage: wobbly",
+            "none of the stages",
+        ),
+        (
+            "bad-tag",
+            fix,
+            "- delete: deployment/wob",
+            "is not in the manifests",
+        ),
+        (
+            "bad-tag",
+            fix,
+            "- push: { host: wob.example, image: \"a:b\" }",
+            "no registry `wob.example`",
+        ),
+        (
+            "bad-tag",
+            fix,
+            "- push: { host: registry.example, image: \"wob 2x\" }",
+            "image line",
+        ),
+        (
+            "bad-tag",
+            fix,
+            "- untag: { host: wob.example, image: \"a:b\" }",
+            "no registry `wob.example`",
+        ),
+        (
+            "bad-tag",
+            fix,
+            "- untag: { host: registry.example, image: \"WOB\" }",
+            "image reference",
+        ),
+        (
+            "bad-tag",
+            fix,
+            "- firewall: { to: wob.example, action: open }",
+            "no host `wob.example`",
+        ),
+        (
+            "bad-tag",
+            fix,
+            "- apply: |\n        kind: Pod\n        metadata: { name: wob }\n        spec: { containers: [{ name: a, image: W/B }] }",
+            "image reference `W/B`",
+        ),
+        ("bad-tag", fix, "- apply: \"{wob\"", ""),
+        (
+            "missing-role",
+            "- { who: build-agent, role",
+            "- { who: wob, role",
+            "`wob` is neither",
+        ),
+        (
+            "missing-role",
+            "on: registry/otherregistry }",
+            "on: registry/wob }",
+            "no registry `wob`",
+        ),
+    ];
+    for (id, from, to, want) in table {
+        let good = file(id);
+        assert!(good.contains(from), "{id} has no `{from}`");
+        let text = good.replacen(from, to, 1);
+        let error = spec::parse("broken", &text).expect_err(to);
+        assert!(
+            error.to_string().contains(want),
+            "`{error}` does not say `{want}`"
+        );
+        let line = text
+            .lines()
+            .nth(error.line as usize - 1)
+            .unwrap_or_default();
+        assert!(
+            line.contains("wob") || line.contains("WOB") || line.contains("- apply"),
+            "{error}: {line}"
+        );
+    }
+}
+
 #[test]
 fn a_file_must_be_named_after_its_id() {
     let error = spec::parse("catalogue/other.yaml", &file("bad-tag")).unwrap_err();

@@ -1,6 +1,8 @@
 //! Every scenario can be learnt: the check before the repair names the cause, nothing that is broken
 //! passes for mended, the file's own repair does, and what breaks something else does not.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

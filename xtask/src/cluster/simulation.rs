@@ -125,7 +125,8 @@ async fn simulate(
     })?;
     let cluster = lab.cluster();
     let failures = cluster.failures().clone();
-    tokio::spawn(ApiFront::new(cluster, &plan.identity).serve(plan.api));
+    let front = ApiFront::new(cluster, &plan.identity).with_dates_by(pull_scenarios::live::now);
+    tokio::spawn(front.serve(plan.api));
     tokio::spawn(Gateway::new(from, failures.clone()).serve(plan.gateway));
     let world = World {
         version: cluster.api().version(),

@@ -11,12 +11,14 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
 use super::bridge::Arrivals;
 use super::identity::Identity;
+use super::shift::shifted;
 use crate::api::{self, Access};
 use crate::cluster::Cluster;
 
@@ -26,6 +28,8 @@ pub struct ApiFront {
     cluster: Cluster,
     tls: TlsAcceptor,
     token: Arc<str>,
+    /// The machine's date, where dates are to be as it has them.
+    machine: Option<fn() -> Timestamp>,
 }
 
 impl ApiFront {
@@ -35,7 +39,15 @@ impl ApiFront {
             cluster: cluster.clone(),
             tls: TlsAcceptor::from(identity.server_config()),
             token: identity.token().into(),
+            machine: None,
         }
+    }
+
+    /// Dates in answers are as old by this clock as they are by the cluster's.
+    #[must_use]
+    pub fn with_dates_by(mut self, machine: fn() -> Timestamp) -> Self {
+        self.machine = Some(machine);
+        self
     }
 
     /// Answers every connection that arrives, until no more can.
@@ -70,7 +82,14 @@ impl ApiFront {
         if !self.knows(request.headers()) {
             return Ok(api::unauthorized());
         }
-        self.router(request.headers()).oneshot(request).await
+        let answer = self.router(request.headers()).oneshot(request).await?;
+        let Some(machine) = self.machine else {
+            return Ok(answer);
+        };
+        let clock = self.cluster.clock();
+        Ok(shifted(answer, move || {
+            machine().duration_since(clock.now())
+        }))
     }
 
     fn knows(&self, headers: &HeaderMap) -> bool {

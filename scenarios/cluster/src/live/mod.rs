@@ -3,14 +3,15 @@
 //! A paused clock and a real socket never share a runtime. So the simulation keeps a thread and a
 //! runtime to itself ([`runtime`]), whose clock [`pace`] lets run at a chosen [`Speed`]; listeners
 //! live in another runtime, and [`carry`] joins each connection to the simulation by a pipe in
-//! memory. In the simulation, [`ApiFront`] answers the API over TLS, and [`Gateway`] is an HTTP
-//! proxy into the simulated network.
+//! memory. In the simulation, [`ApiFront`] answers the API over TLS, with dates as the machine's clock
+//! has them, and [`Gateway`] is an HTTP proxy into the simulated network.
 
 mod bridge;
 mod front;
 mod gateway;
 mod identity;
 mod pace;
+mod shift;
 #[cfg(test)]
 mod tests;
 
