@@ -40,7 +40,10 @@ async fn the_checker_names_a_missing_role() -> TestResult {
         .report
         .as_ref()
         .and_then(|report| report.verdict().cause());
-    assert_eq!(cause.map(|cause| cause.id()), Some("acr-role-missing"));
+    assert_eq!(
+        cause.map(pullcheck::cause::Cause::id),
+        Some("acr-role-missing")
+    );
     assert!(
         play.attempts
             .iter()

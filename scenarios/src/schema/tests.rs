@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
+use super::acts::{dns_values, firewall_values, steps};
+use super::world::doing_values;
 use super::*;
 use crate::spec;
 

@@ -35,22 +35,21 @@ impl FromStr for Shard {
 
 /// Everything that is to be played, in the order in which it is reported.
 pub(super) fn jobs(arguments: &Arguments, again: Option<&Record>) -> Result<Vec<Job>, ExitCode> {
-    let mut jobs = match again {
-        Some(record) => last_failed(record)?,
-        None => {
-            let seeds = || arguments.seed..arguments.seed.saturating_add(arguments.seeds);
-            let named = scenarios(arguments)?.into_iter();
-            named
-                .map(|(name, scenario)| (name, Arc::new(scenario)))
-                .flat_map(|(name, scenario)| {
-                    seeds().map(move |seed| Job {
-                        name: name.clone(),
-                        scenario: Arc::clone(&scenario),
-                        seed,
-                    })
+    let mut jobs = if let Some(record) = again {
+        last_failed(record)?
+    } else {
+        let seeds = || arguments.seed..arguments.seed.saturating_add(arguments.seeds);
+        let named = scenarios(arguments)?.into_iter();
+        named
+            .map(|(name, scenario)| (name, Arc::new(scenario)))
+            .flat_map(|(name, scenario)| {
+                seeds().map(move |seed| Job {
+                    name: name.clone(),
+                    scenario: Arc::clone(&scenario),
+                    seed,
                 })
-                .collect()
-        }
+            })
+            .collect()
     };
     if let Some(Shard { part, of }) = arguments.shard {
         // Every n-th, so that the parts take alike.

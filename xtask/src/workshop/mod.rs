@@ -144,14 +144,12 @@ fn course(name: &str) -> Result<Course, ExitCode> {
         })?;
         return courses::parse(name, &text).map_err(refuse);
     }
-    match courses::find(name).map_err(refuse)? {
-        Some(course) => Ok(course),
-        None => {
-            eprintln!("error: there is no course `{}`", name.escape_debug());
-            eprintln!("       there are: {}", courses::ids().join(", "));
-            Err(ExitCode::from(USAGE))
-        }
+    if let Some(course) = courses::find(name).map_err(refuse)? {
+        return Ok(course);
     }
+    eprintln!("error: there is no course `{}`", name.escape_debug());
+    eprintln!("       there are: {}", courses::ids().join(", "));
+    Err(ExitCode::from(USAGE))
 }
 
 fn refuse(error: Box<LoadError>) -> ExitCode {

@@ -84,20 +84,18 @@ impl Terminal {
                     Some(Told::Ready(_)) => {}
                     None => return Err(died()),
                 },
-                line = self.lines.recv() => return Ok(match line {
-                    Some(line) => {
-                        if !self.person {
-                            say(&format!("{prompt}{line}"))?;
-                        }
-                        Heard::Line(line)
-                    }
-                    None => {
+                line = self.lines.recv() => {
+                    let Some(line) = line else {
                         if self.person {
                             say("")?;
                         }
-                        Heard::End
+                        return Ok(Heard::End);
+                    };
+                    if !self.person {
+                        say(&format!("{prompt}{line}"))?;
                     }
-                }),
+                    return Ok(Heard::Line(line));
+                }
             }
         }
     }
