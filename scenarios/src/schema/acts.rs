@@ -107,7 +107,18 @@ pub(super) fn diagnosis() -> Vec<Field> {
 pub(super) fn kind() -> Vec<Field> {
     vec![
         ("skip", false, text("Why it cannot be played there.")),
+        (
+            "kubernetes",
+            false,
+            json!({ "type": ["string", "number"], "description": "The oldest Kubernetes that can: 1.31." }),
+        ),
+        (
+            "cause",
+            false,
+            text("The cause that must come out there, where the runtime says less."),
+        ),
         ("nodes", false, number("Nodes that exist at first.")),
+        ("node", false, part("node")),
         ("break", false, list(part("step"), "The steps of break.")),
         ("observe", false, part("watch")),
         ("fix", false, list(part("step"), "The steps of fix.")),
