@@ -159,6 +159,7 @@ pub(crate) async fn carry_out<B: Backend>(
         client,
         start,
         report,
+        tempo: None,
         acts: Vec::new(),
     };
     let mut notes = Notes::default();

@@ -131,7 +131,7 @@ fn chosen(arguments: &Arguments) -> Result<Vec<Scenario>, ExitCode> {
     } else {
         arguments.names.as_slice()
     };
-    names.iter().map(|name| one(name, &catalogue)).collect()
+    names.iter().map(|name| one(name)).collect()
 }
 
 /// Where recordings are kept.
@@ -185,6 +185,7 @@ fn on_kind(
     let jobs: Vec<_> = scenarios
         .iter()
         .map(|scenario| crate::scenario::Job {
+            name: scenario.id().to_owned(),
             scenario: Arc::new(scenario.clone()),
             seed: arguments.seed,
         })
