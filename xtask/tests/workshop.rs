@@ -302,6 +302,8 @@ fn several_learners_do_not_meet_and_an_interrupt_leaves_nothing_behind() {
 
     for mut one in [ann, bob] {
         let id = one.child.id().to_string();
+        // Held open: waiting closes it, and the end of the input would end the session too.
+        let _input = one.child.stdin.take();
         let killed = Command::new("kill").args(["-INT", &id]).status().unwrap();
         assert!(killed.success());
         assert_eq!(one.child.wait().unwrap().code(), Some(130));
