@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 
-/// The targets, and how long each runs in CI, in seconds.
+/// The targets, and how long each runs unless told otherwise, in seconds.
 const TARGETS: &[(&str, u64)] = &[
     ("api-path", 60),
     ("scenario-file", 60),
@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
     /// Which of them; all by default
     #[arg(value_parser = names())]
     targets: Vec<String>,
-    /// How long each runs; by default as long as in CI
+    /// How long each runs; by default 15 to 60, by target
     #[arg(long, value_name = "N")]
     seconds: Option<u64>,
     /// How many run at a time

@@ -32,7 +32,7 @@ use crate::world::{Place, Programs, TokenSource, TokenSourceError, WallClock, Wo
 /// For a request to Entra or the metadata service, retries included.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// For the Azure CLI, which is slow to start.
-const CLI_DEADLINE: Duration = Duration::from_secs(60);
+const CLI_DEADLINE: Duration = Duration::from_mins(1);
 /// For a metadata service that may not be there.
 const GUESS_DEADLINE: Duration = Duration::from_secs(5);
 
