@@ -573,8 +573,9 @@ pub(crate) struct Dates {
 }
 
 impl Dates {
-    /// The date of a second at a time since the clock's start.
-    pub(crate) fn at(&self, clock: Clock, second: i64, elapsed: Duration) -> HeaderValue {
+    /// The date at a time since the clock's start.
+    pub(crate) fn at(&self, clock: Clock, elapsed: Duration) -> HeaderValue {
+        let second = clock.second(elapsed);
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((at, value)) = latest.as_ref()
             && *at == second

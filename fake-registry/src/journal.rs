@@ -1,8 +1,9 @@
 //! What clients did: one entry a request, in the order of arrival.
 //!
 //! An entry is written when the request arrives and completed when the answer's head is known, so a
-//! request that hangs stands there without a status; where nothing is waited for, both are one. Credentials are never kept: of an
-//! `Authorization` header only the kind, of a query only values that are known to be harmless.
+//! request that hangs stands there without a status; where nothing is waited for, both are one.
+//! Credentials are never kept: of an `Authorization` header only the kind, of a query only values that
+//! are known to be harmless.
 
 mod kept;
 
@@ -231,17 +232,21 @@ impl Journal {
         self.with(|inner| (inner.counters.clone(), inner.kept.len()))
     }
 
-    /// Writes down a request that is still to be answered; it makes `weight` bytes more.
+    /// Writes down a request that is still to be answered, with the fault rule that fired on it; it makes
+    /// `weight` bytes more.
     pub(crate) fn begin(
         &self,
         noted: Arc<Noted>,
         weight: u32,
         at: Duration,
         route: Route,
+        fault: Option<Arc<str>>,
     ) -> UnderWay<'_> {
+        let mut kept = Kept::new(noted, weight, at);
+        kept.fault = fault;
         let number = self.with(|inner| {
             inner.counters.arrive();
-            inner.push(Kept::new(noted, weight, at))
+            inner.push(kept)
         });
         UnderWay {
             journal: self,
@@ -278,15 +283,6 @@ impl UnderWay<'_> {
             inner.counters.end(self.route, Some((status, bytes)));
             if let Some(kept) = inner.find(self.number) {
                 (kept.status, kept.bytes) = (status, bytes);
-            }
-        });
-    }
-
-    /// The fault rule that fired on it.
-    pub(crate) fn blame(&self, fault: Arc<str>) {
-        self.journal.with(|inner| {
-            if let Some(kept) = inner.find(self.number) {
-                kept.fault = Some(fault);
             }
         });
     }

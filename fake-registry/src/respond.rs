@@ -1,8 +1,9 @@
 //! The way of a request: who answers for the host, what it is about, what comes out.
 //!
-//! Fault rules first, then the place that answers. What is not answered at once is written down before, so
-//! that a request that never gets an answer stands in the journal too. What only reads is answered where it stands; what waits for a body,
-//! a disk or a fault goes on as a future of its own, so that a manifest does not pay for uploads.
+//! Fault rules first, then the place that answers. What only reads is answered where it stands; what waits
+//! for a body, a disk or a fault goes on as a future of its own, so that a manifest does not pay for uploads.
+//! That is written down before it goes on, so that a request that never gets an answer stands in the journal
+//! too.
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -74,7 +75,8 @@ impl Core {
                 self.journal.whole(noted, weight, elapsed, route, answer);
                 return Answering::Now(Some(reply));
             }
-            let under_way = self.journal.begin(noted, weight, elapsed, route);
+            let fault = firing.as_ref().map(|firing| firing.rule.name.clone());
+            let under_way = self.journal.begin(noted, weight, elapsed, route, fault);
             (under_way, firing)
         };
         Answering::Later(Box::pin(
@@ -97,15 +99,9 @@ impl Core {
         let (call, place) = self.call(connection, &heard, &noted, &path, &head.headers, elapsed);
         let mut reply = match firing {
             None => self.answer(place, &call, body).await,
-            Some(firing) => {
-                under_way.blame(firing.rule.name.clone());
-                self.misbehave(&firing, place, &call, body).await?
-            }
+            Some(firing) => self.misbehave(&firing, place, &call, body).await?,
         };
-        let elapsed = self.clock.elapsed();
-        let date = self
-            .dates
-            .at(self.clock, self.clock.second(elapsed), elapsed);
+        let date = self.dates.at(self.clock, self.clock.elapsed());
         let (status, sent) = finish(&call, &mut reply, date);
         under_way.answered(status, sent);
         Ok(reply)
@@ -220,7 +216,7 @@ impl Connection {
         {
             return (noted, weight, date.clone());
         }
-        let date = core.dates.at(core.clock, second, elapsed);
+        let date = core.dates.at(core.clock, elapsed);
         // A copy, so that its owners are counted here alone.
         let date = HeaderValue::from_bytes(date.as_bytes()).unwrap_or(date);
         latest.date = Some((second, date.clone()));

@@ -11,6 +11,7 @@ mod common;
 
 use std::time::Duration;
 
+use common::tenant::{arm, start, tenant};
 use common::{Client, HOST, client, parse, sha256};
 use fake_registry::{Conn, FakeRegistry, Rule, Scheme, Script, fault_table};
 use proptest::prelude::*;
@@ -256,29 +257,23 @@ async fn documents_that_are_thousands_of_levels_deep_are_refused() {
 }
 
 #[tokio::test]
-async fn deep_bodies_at_resource_manager_are_refused() {
-    use fake_registry::{AcrRegistry, Tenant};
-    let registry = FakeRegistry::builder()
-        .azure(Tenant::new("contoso").registry(AcrRegistry::new("contoso1", "registries")))
-        .build()
-        .unwrap();
-    let client = client(&registry);
-    for host in ["management.azure.com", "graph.microsoft.com"] {
-        for text in deep(5000) {
-            let at = client.at(host).with("Content-Type", "application/json");
-            for path in [
-                "/subscriptions/x/resourceGroups/registries/providers/Microsoft.ContainerRegistry/registries/contoso1?api-version=2023-07-01",
-                "/v1.0/applications",
-            ] {
-                for method in ["PUT", "PATCH", "POST"] {
-                    let answer = at.ask(method, path, text.as_bytes()).await;
-                    assert!(
-                        (400..500).contains(&answer.status),
-                        "{method} {host}{path}: {}",
-                        answer.status
-                    );
-                }
-            }
+async fn deep_bodies_of_callers_with_a_token_are_refused() {
+    let client = start(tenant());
+    let imds = client.at("169.254.169.254").with("Metadata", "true");
+    let token = imds.get("/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fgraph.microsoft.com%2F").await;
+    let token = token.json()["access_token"].as_str().unwrap().to_owned();
+    let graph = client.at("graph.microsoft.com").bearer(&token);
+    for text in deep(5000) {
+        for method in ["PUT", "PATCH", "POST"] {
+            let path = "/subscriptions/x/resourceGroups/registries/providers/Microsoft.ContainerRegistry/registries/contoso1?api-version=2023-07-01";
+            let answer = arm(&client).ask(method, path, text.as_bytes()).await;
+            assert_eq!(answer.status, 400, "{method}: {}", answer.text());
+            let code = answer.json()["error"]["code"].clone();
+            assert_eq!(code, "InvalidRequestContent", "{method}");
         }
+        // Read as no JSON at all, for an application that is not there.
+        let path = "/v1.0/applications/x/addPassword";
+        let answer = graph.ask("POST", path, text.as_bytes()).await;
+        assert_eq!(answer.status, 404, "{}", answer.text());
     }
 }

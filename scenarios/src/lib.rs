@@ -24,6 +24,7 @@ pub mod kind {
 
 mod backend;
 mod kubectl;
+mod look;
 mod observer;
 mod play;
 mod played;

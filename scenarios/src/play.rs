@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::backend::{Attempt, Backend, Pace, StepError};
 use crate::kubectl;
+use crate::look::Look;
 use crate::observer::{Observer, Seconds, is_ready};
 pub use crate::played::{Act, ActPlayed, Ending, Mismatch, Play};
 use crate::remedy::Command;
@@ -174,7 +175,7 @@ pub(crate) async fn carry_out<B: Backend>(
 /// Asks the checker what the scenario would have it asked.
 pub(crate) async fn ask<B: Backend>(backend: &B, target: &Target) -> pullcheck::report::Report {
     let (world, settings) = (backend.world(), backend.settings());
-    let request = request(target, backend.namespace());
+    let request = target.request(backend.namespace());
     pullcheck::check::check_with(&world, &request, &settings).await
 }
 
@@ -484,9 +485,12 @@ impl<B: Backend> Player<'_, B> {
         if !least.is_zero() {
             self.backend.sleep(least).await;
         }
+        let mut look = Look::start();
         let (mismatches, seen) = loop {
-            let (mismatches, seen) = self.seen();
-            if mismatches.is_empty() || from.elapsed() >= longest {
+            let (mut mismatches, seen) = self.seen();
+            let gone = look.gone(self.backend).await;
+            if mismatches.is_empty() || !gone.is_empty() || from.elapsed() >= longest {
+                mismatches.extend(gone);
                 break (mismatches, seen);
             }
             self.backend.sleep(Duration::from_millis(500)).await;
@@ -635,6 +639,7 @@ impl<B: Backend> Player<'_, B> {
     async fn reach(&self, rollout: &Rollout, notes: &mut Notes) {
         let mut changes = self.observer.subscribe();
         let deadline = Instant::now() + rollout.within.get();
+        let mut look = Look::start();
         loop {
             let Some(unmet) = self.unmet(rollout) else {
                 let names = rollout
@@ -646,10 +651,17 @@ impl<B: Backend> Player<'_, B> {
                 notes.done(format!("{names}: as wanted"));
                 return;
             };
-            let change = tokio::time::timeout_at(deadline, changes.changed()).await;
-            if !matches!(change, Ok(Ok(()))) {
+            let until = look.until(self.backend, deadline);
+            let change = tokio::time::timeout_at(until, changes.changed()).await;
+            let gone = look.gone(self.backend).await;
+            let over = match change {
+                Ok(changed) => changed.is_err(),
+                Err(_) => Instant::now() >= deadline,
+            };
+            if over || !gone.is_empty() {
                 let wanted = format!("met within {}", crate::text::length(rollout.within.get()));
                 notes.compare(false, "the workloads", wanted, unmet);
+                notes.mismatches.extend(gone);
                 return;
             }
             // Changes come in bursts; one look a burst is enough.
@@ -680,18 +692,4 @@ fn most_failed(attempts: &[Attempt]) -> usize {
         *counts.entry((&attempt.pod, &attempt.image)).or_default() += 1;
     }
     counts.into_values().max().unwrap_or(0)
-}
-
-fn request(ask: &Target, namespace: &str) -> pullcheck::check::Request {
-    match ask.kind {
-        TargetKind::Pod => pullcheck::check::Request::Pod {
-            namespace: namespace.to_owned(),
-            name: ask.name.clone(),
-        },
-        TargetKind::Deployment => pullcheck::check::Request::Workload {
-            kind: pullcheck::check::WorkloadKind::Deployment,
-            namespace: namespace.to_owned(),
-            name: ask.name.clone(),
-        },
-    }
 }

@@ -8,10 +8,13 @@ mod common;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Node, Secret};
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use pull_scenarios::live::{Lab, Stage};
 use pull_scenarios::spec::{ExpectedVerdict, Scenario};
 use pull_scenarios::workshop::{Flaw, Told, debrief, favour};
 use pullcheck::verdict::Verdict;
+use serde_json::json;
 
 /// Runs something in the broken world of a scenario.
 fn broken<T>(scenario: &Scenario, work: impl AsyncFnOnce(&Lab) -> T) -> T {
@@ -137,6 +140,36 @@ fn a_repair_that_breaks_something_else_is_none() {
         assert!(
             waited < 320_000,
             "a back-off is five minutes at most; it took {waited} ms"
+        );
+    });
+}
+
+/// The pods of now run without it, since the image is there already; those of tomorrow do not.
+#[test]
+fn a_secret_that_is_gone_and_a_node_that_is_tainted_are_seen() {
+    broken(&common::scenario("right-missing"), async |lab| {
+        let before = lab.before();
+        let client = || lab.world_of_workstation().cluster.unwrap();
+        let secrets = Api::<Secret>::namespaced(client(), "default");
+        secrets
+            .delete("pull", &DeleteParams::default())
+            .await
+            .unwrap();
+        let nodes = Api::<Node>::all(client());
+        let taints = json!([{ "key": "maintenance", "effect": "NoSchedule" }]);
+        let taint = Patch::Merge(json!({ "spec": { "taints": taints } }));
+        nodes
+            .patch("node-1", &PatchParams::default(), &taint)
+            .await
+            .unwrap();
+        let flaws = lab.flaws(&before);
+        assert!(
+            flaws.contains(&Flaw::SecretGone("secret/pull".to_owned())),
+            "{flaws:?}"
+        );
+        assert!(
+            flaws.contains(&Flaw::Cordoned("node-1".to_owned())),
+            "{flaws:?}"
         );
     });
 }

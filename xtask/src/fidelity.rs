@@ -217,12 +217,13 @@ fn on_kind(
                     arguments.kind.told()
                 );
                 let row = fidelity::hold(scenario, &observed, explained, arguments.seed);
-                compared
-                    .rows
-                    .push(row.map_err(|error| refuse(&error.to_string()))?);
+                // What took minutes to see is kept, also where it cannot be compared.
                 if arguments.record {
                     keep(observed).map_err(|error| refuse(&error))?;
                 }
+                compared
+                    .rows
+                    .push(row.map_err(|error| refuse(&error.to_string()))?);
             }
         }
     }

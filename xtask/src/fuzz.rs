@@ -1,7 +1,8 @@
 //! `cargo xtask fuzz`: hostile input, found by coverage, on the stable compiler.
 //!
 //! The targets live in a crate apart from the workspace (`xtask/fuzz`). Coverage comes from LLVM's own pass,
-//! which the stable compiler can run; libFuzzer is built by `libfuzzer-sys` with the system's C++ compiler.
+//! which the stable compiler can run, for the crates that `xtask/fuzz/coverage` names; libFuzzer is built by
+//! `libfuzzer-sys` with the system's C++ compiler.
 //! All that is made stays below the target folder: programs, what was found to be interesting (kept from run
 //! to run), logs, and inputs that something fell over, each with the command that replays it.
 
@@ -11,22 +12,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 
-/// The targets, and how long each runs unless told otherwise, in seconds.
-const TARGETS: &[(&str, u64)] = &[
-    ("api-path", 60),
-    ("scenario-file", 60),
-    ("request-head", 20),
-    ("explain", 20),
-    ("fault-yaml", 15),
-    ("challenge", 15),
-    ("manifest", 15),
-    ("docker-config", 15),
+/// The targets, the feature with the room that each is about, and how long each runs unless told otherwise, in
+/// seconds.
+const TARGETS: &[(&str, &str, u64)] = &[
+    ("api-path", "cluster", 60),
+    ("scenario-file", "scenarios", 60),
+    ("request-head", "registry", 20),
+    ("explain", "checker", 20),
+    ("fault-yaml", "registry", 15),
+    ("challenge", "checker", 15),
+    ("manifest", "checker", 15),
+    ("docker-config", "checker", 15),
 ];
-
-/// What cargo-fuzz passes, less the sanitizer, which only the nightly compiler can link.
-const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
-    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
-    -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing -Cforce-frame-pointers=yes -Ccodegen-units=16";
 
 /// Limits of one input, in the words of libFuzzer. Time is wall time, and a busy machine is no finding.
 const LIMITS: &[&str] = &["-timeout=30", "-rss_limit_mb=2048", "-max_len=16384"];
@@ -70,7 +67,7 @@ enum FuzzError {
 }
 
 fn names() -> Vec<&'static str> {
-    TARGETS.iter().map(|(name, _)| *name).collect()
+    TARGETS.iter().map(|(name, ..)| *name).collect()
 }
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
@@ -86,16 +83,16 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 
 /// Whether nothing was found.
 fn fuzz(arguments: &Arguments) -> Result<bool, FuzzError> {
-    let wanted: Vec<(&str, u64)> = TARGETS
+    let wanted: Vec<(&str, &str, u64)> = TARGETS
         .iter()
-        .filter(|(name, _)| {
+        .filter(|(name, ..)| {
             arguments.targets.is_empty() || arguments.targets.iter().any(|one| one == name)
         })
-        .map(|(name, seconds)| (*name, arguments.seconds.unwrap_or(*seconds)))
+        .map(|(name, room, seconds)| (*name, *room, arguments.seconds.unwrap_or(*seconds)))
         .collect();
     let folders = Folders::find()?;
     if let Some(input) = &arguments.replay {
-        let [(name, _)] = wanted.as_slice() else {
+        let [(name, ..)] = wanted.as_slice() else {
             return Err(FuzzError::WhichTarget);
         };
         folders.build(&wanted)?;
@@ -109,7 +106,7 @@ fn fuzz(arguments: &Arguments) -> Result<bool, FuzzError> {
     for some in wanted.chunks(arguments.jobs.max(1)) {
         let running: Vec<_> = some
             .iter()
-            .map(|(name, seconds)| (*name, folders.start(name, *seconds)))
+            .map(|(name, _, seconds)| (*name, folders.start(name, *seconds)))
             .collect();
         for (name, child) in running {
             let mut child = child?;
@@ -168,23 +165,22 @@ impl Folders {
     }
 
     /// With the versions of the workspace's lock file, of which cargo adds to a copy what only the targets use.
-    fn build(&self, wanted: &[(&str, u64)]) -> Result<(), FuzzError> {
+    fn build(&self, wanted: &[(&str, &str, u64)]) -> Result<(), FuzzError> {
         let lock = self.root.join("Cargo.lock");
         fs::copy(self.root.join("../../Cargo.lock"), &lock)
             .map_err(|source| FuzzError::File { path: lock, source })?;
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
-        // For the host as an explicit target: the flags then do not reach build scripts and macros.
+        // For the host as an explicit target: by that the wrapper tells build scripts and macros from the rest.
         command
             .args(["build", "--quiet", "--release", "--target", &self.host])
             .arg("--manifest-path")
             .arg(self.root.join("Cargo.toml"))
             .arg("--target-dir")
             .arg(&self.made)
-            .env("RUSTFLAGS", COVERAGE)
-            .env_remove("CARGO_ENCODED_RUSTFLAGS");
-        for (name, _) in wanted {
-            command.args(["--bin", name]);
+            .env("RUSTC_WRAPPER", self.root.join("coverage"));
+        for (name, room, _) in wanted {
+            command.args(["--bin", name, "--features", room]);
         }
         let status = command.status().map_err(|source| FuzzError::Run {
             program: "cargo".to_owned(),
@@ -340,14 +336,24 @@ mod tests {
     fn each_target_has_a_corpus_and_a_program() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
         let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
-        for (name, _) in TARGETS {
-            assert!(manifest.contains(&format!("name = \"{name}\"")), "{name}");
+        let wrapper = fs::read_to_string(root.join("coverage")).unwrap();
+        let covered: Vec<&str> = wrapper
+            .split_whitespace()
+            .map(|word| word.trim_end_matches(')'))
+            .collect();
+        for (name, room, _) in TARGETS {
+            let crate_name = name.replace('-', "_");
+            let file = format!("targets/{crate_name}.rs");
+            let section =
+                format!("name = \"{name}\"\npath = \"{file}\"\nrequired-features = [\"{room}\"]\n");
+            assert!(manifest.contains(&section), "{section}");
             assert!(
                 root.join("corpus").join(name).read_dir().unwrap().count() > 0,
                 "{name}"
             );
-            let file = format!("targets/{}.rs", name.replace('-', "_"));
             assert!(root.join(file).is_file(), "{name}");
+            assert!(covered.contains(&crate_name.as_str()), "{name}");
         }
+        assert_eq!(manifest.matches("[[bin]]").count(), TARGETS.len());
     }
 }

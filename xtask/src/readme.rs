@@ -38,11 +38,7 @@ pub(crate) fn check(root: &Path, fix: bool) -> Option<String> {
 }
 
 fn picture() -> Result<String, String> {
-    let scenarios = catalogue::all().map_err(|error| error.to_string())?;
-    let scenario = scenarios
-        .iter()
-        .find(|one| one.id() == "bad-tag")
-        .ok_or("no scenario bad-tag")?;
-    let play = play_embedded(scenario, 1);
+    let scenario = catalogue::find("bad-tag").map_err(|error| error.to_string())?;
+    let play = play_embedded(&scenario.ok_or("no scenario bad-tag")?, 1);
     Ok(format!("```text\n{}```\n", text(&play, 100, Paint::Plain)))
 }

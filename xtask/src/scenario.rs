@@ -61,7 +61,8 @@ pub(crate) struct Arguments {
     /// Lists the catalogue
     #[arg(long, conflicts_with_all = ["names", "all"])]
     list: bool,
-    /// Plays what was not as expected in the last run, with the same seeds, versions and backend
+    /// Plays what was not as expected in the last run, with the same seeds, versions and backend; options that
+    /// only a real cluster has are given again
     #[arg(long, conflicts_with_all = ["names", "all", "list", "seed", "seeds", "kubernetes", "runtime", "backend"])]
     rerun_failed: bool,
     /// Plays one part of several, such as 2/4

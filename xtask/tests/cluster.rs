@@ -10,10 +10,14 @@
     reason = "a test program that waits for real ones"
 )]
 
+mod stock;
+
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
+
+use stock::kubectl;
 
 /// A cluster that is up, and the file with its variables.
 struct Up {
@@ -96,19 +100,6 @@ impl Drop for Up {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn kubectl() -> Option<String> {
-    let program = std::env::var("KUBECTL").unwrap_or_else(|_| "kubectl".to_owned());
-    let there = Command::new(&program)
-        .args(["version", "--client"])
-        .output()
-        .is_ok_and(|output| output.status.success());
-    assert!(there || std::env::var_os("CI").is_none(), "no {program}");
-    if !there {
-        eprintln!("skipped: no {program}");
-    }
-    there.then_some(program)
 }
 
 #[test]

@@ -82,8 +82,10 @@ impl Machine {
 
 const KUBECONFIG: &str = "apiVersion: v1\nkind: Config\n";
 /// Everything that begins by asking Docker.
-const COMMANDS: [&[&str]; 4] = [
+const COMMANDS: [&[&str]; 6] = [
     &["scenario", "bad-tag", "--backend", "kind"],
+    &["fidelity", "bad-tag"],
+    &["kind", "vantage"],
     &["kind", "up"],
     &["kind", "down"],
     &["kind", "build-node"],

@@ -12,7 +12,7 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const CLUSTER: &str = "killed";
@@ -28,16 +28,42 @@ fn docker(arguments: &[&str]) -> String {
 
 fn xtask(arguments: &[&str], kubeconfig: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    command.args(arguments).env("KUBECONFIG", kubeconfig);
     command
+        .args(arguments)
+        .env("KUBECONFIG", kubeconfig)
+        // What failed here is not for somebody's next `--rerun-failed`.
+        .env("PULLCHECK_STATE_DIR", kubeconfig.parent().unwrap());
+    command
+}
+
+/// Containers whose name has this in it, running or not.
+fn left(name: &str) -> String {
+    let filter = format!("name={name}");
+    docker(&["container", "ls", "--all", "--quiet", "--filter", &filter])
+}
+
+/// Takes run and cluster away also where the test fails.
+struct Cleared<'a> {
+    run: Option<Child>,
+    kubeconfig: &'a Path,
+}
+
+impl Drop for Cleared<'_> {
+    fn drop(&mut self) {
+        if let Some(run) = &mut self.run {
+            let _ = run.kill();
+            let _ = run.wait();
+        }
+        let _ = xtask(&["kind", "down", "--name", CLUSTER], self.kubeconfig).status();
+    }
 }
 
 /// Plays a scenario whose break takes a while, kills a container in it, and gives the exit code and all
 /// that was said.
-fn killing(victim: &str, folder: &Path) -> (Option<i32>, String) {
-    let said = folder.join("said");
+fn killing(victim: &str, cleared: &mut Cleared<'_>) -> (Option<i32>, String) {
+    let said = cleared.kubeconfig.with_file_name("said");
     let file = File::create(&said).unwrap();
-    let mut child = xtask(
+    let child = xtask(
         &[
             "scenario",
             "stale-back-off",
@@ -47,13 +73,14 @@ fn killing(victim: &str, folder: &Path) -> (Option<i32>, String) {
             CLUSTER,
             "--keep",
         ],
-        &folder.join("kubeconfig"),
+        cleared.kubeconfig,
     )
     .stdin(Stdio::null())
     .stdout(file.try_clone().unwrap())
     .stderr(file)
     .spawn()
     .unwrap();
+    let child = cleared.run.insert(child);
     let since = Instant::now();
     let names = ["container", "ls", "--format", "{{.Names}}"];
     while !docker(&names).lines().any(|name| name == REGISTRY) {
@@ -65,6 +92,7 @@ fn killing(victim: &str, folder: &Path) -> (Option<i32>, String) {
     std::thread::sleep(Duration::from_secs(40));
     docker(&["kill", victim]);
     let code = child.wait().unwrap().code();
+    cleared.run = None;
     (code, read(&said))
 }
 
@@ -82,38 +110,22 @@ fn what_is_killed_in_mid_scenario_is_told_and_cleared_away() {
     let kubeconfig = folder.path().join("kubeconfig");
     std::fs::write(&kubeconfig, "kind: Config\n").unwrap();
 
-    let (code, said) = killing(REGISTRY, folder.path());
+    let mut cleared = Cleared {
+        run: None,
+        kubeconfig: &kubeconfig,
+    };
+    let (code, said) = killing(REGISTRY, &mut cleared);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("the registry's container"), "{said}");
     assert!(said.contains("does not run any more"), "{said}");
-    assert_eq!(
-        docker(&[
-            "container",
-            "ls",
-            "--all",
-            "--quiet",
-            "--filter",
-            &format!("name={REGISTRY}")
-        ]),
-        ""
-    );
+    assert_eq!(left(REGISTRY), "");
 
-    let (code, said) = killing(NODE, folder.path());
+    let (code, said) = killing(NODE, &mut cleared);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains(NODE), "{said}");
 
     let down = xtask(&["kind", "down", "--name", CLUSTER], &kubeconfig).status();
     assert!(down.unwrap().success());
-    assert_eq!(
-        docker(&[
-            "container",
-            "ls",
-            "--all",
-            "--quiet",
-            "--filter",
-            "name=killed-"
-        ]),
-        ""
-    );
+    assert_eq!(left("killed-"), "");
     assert_eq!(read(&kubeconfig), "kind: Config\n");
 }

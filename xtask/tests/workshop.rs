@@ -5,9 +5,13 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod stock;
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+
+use stock::kubectl;
 
 struct Said {
     code: Option<i32>,
@@ -59,19 +63,6 @@ fn session(state: &Path, arguments: &[&str], lines: &[&str]) -> Said {
         out: String::from_utf8(output.stdout).unwrap(),
         err: String::from_utf8(output.stderr).unwrap(),
     }
-}
-
-fn kubectl() -> Option<String> {
-    let program = std::env::var("KUBECTL").unwrap_or_else(|_| "kubectl".to_owned());
-    let there = Command::new(&program)
-        .args(["version", "--client"])
-        .output()
-        .is_ok_and(|output| output.status.success());
-    assert!(there || std::env::var_os("CI").is_none(), "no {program}");
-    if !there {
-        eprintln!("skipped: no {program}");
-    }
-    there.then_some(program)
 }
 
 #[test]
@@ -300,11 +291,11 @@ fn several_learners_do_not_meet_and_an_interrupt_leaves_nothing_behind() {
         twice.err
     );
 
-    for mut one in [ann, bob] {
+    for (mut one, signal) in [(ann, "-INT"), (bob, "-HUP")] {
         let id = one.child.id().to_string();
         // Held open: waiting closes it, and the end of the input would end the session too.
         let _input = one.child.stdin.take();
-        let killed = Command::new("kill").args(["-INT", &id]).status().unwrap();
+        let killed = Command::new("kill").args([signal, &id]).status().unwrap();
         assert!(killed.success());
         assert_eq!(one.child.wait().unwrap().code(), Some(130));
         assert!(

@@ -84,7 +84,13 @@ impl FromNodes {
             .iter()
             .flat_map(|group| group.failing.iter().filter_map(|(pod, _)| pod.node.clone()))
             .collect();
-        let seen = fleet.look(&order, &failing).await;
+        let mut seen = fleet.look(&order, &failing).await;
+        if groups.len() > IMAGES {
+            seen.notes.push(format!(
+                "nodes were asked about the first {IMAGES} of {} images",
+                groups.len()
+            ));
+        }
         Self {
             order: Some(order),
             seen,

@@ -15,7 +15,7 @@ mod probing;
 mod progress;
 mod request;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{IsTerminal, Read, Write};
 use std::process::ExitCode;
 
@@ -290,12 +290,8 @@ fn workload(kind: WorkloadKind) -> impl FnOnce(String, String) -> Request {
 
 fn style(cli: &Cli) -> Style {
     let terminal = std::io::stdout().is_terminal();
-    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let colour = match cli.color {
-        Color::Always => true,
-        Color::Never => false,
-        Color::Auto => terminal && !unwanted,
-    };
+    let no_color = std::env::var_os("NO_COLOR");
+    let colour = coloured(cli.color, terminal, no_color.as_deref());
     let columns = std::env::var("COLUMNS")
         .ok()
         .and_then(|text| text.parse().ok());
@@ -304,6 +300,15 @@ fn style(cli: &Cli) -> Style {
         width,
         colour,
         verbose: cli.verbose,
+    }
+}
+
+/// Whether to colour. `NO_COLOR` counts where it holds anything, and only against `auto`: see <https://no-color.org>.
+fn coloured(wanted: Color, terminal: bool, no_color: Option<&OsStr>) -> bool {
+    match wanted {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => terminal && no_color.is_none_or(OsStr::is_empty),
     }
 }
 
@@ -329,5 +334,26 @@ fn emit(text: &str) -> Result<(), CliError> {
             Err(CliError::Stdout { source: error })
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_color_counts_against_auto_alone() {
+        let table = [
+            (Color::Auto, true, None, true),
+            (Color::Auto, true, Some(""), true),
+            (Color::Auto, true, Some("1"), false),
+            (Color::Auto, false, None, false),
+            (Color::Always, false, Some("1"), true),
+            (Color::Never, true, None, false),
+        ];
+        for (wanted, terminal, no_color, want) in table {
+            let got = coloured(wanted, terminal, no_color.map(OsStr::new));
+            assert_eq!(got, want, "{wanted:?} {terminal} {no_color:?}");
+        }
     }
 }

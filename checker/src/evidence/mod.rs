@@ -64,9 +64,12 @@ pub(crate) fn milliseconds<S: Serializer>(
 pub(crate) fn from_milliseconds<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Duration, D::Error> {
-    let milliseconds = f64::deserialize(deserializer)?;
+    f64::deserialize(deserializer).map(duration)
+}
+
+fn duration(milliseconds: f64) -> Duration {
     // A double carries the microseconds of 285 years without loss.
-    Ok(Duration::from_micros((milliseconds * 1000.0).round() as u64))
+    Duration::from_micros((milliseconds * 1000.0).round() as u64)
 }
 
 /// Facts in the order in which they were seen.

@@ -1,7 +1,8 @@
 //! Evidence that was written elsewhere, read back: a node's probe tells what it saw as JSON.
 //!
-//! Whoever wrote it is not trusted further than what it may say of its own place: every text is an excerpt again,
-//! the record is bounded as any other, and the reader sets the vantage. What it says is believed as facts seen there.
+//! Whoever wrote it is not trusted further than what it may say of its own place: what a server said is an excerpt
+//! again, the record is bounded as any other, and the reader sets the vantage. What it says is believed as facts seen
+//! there. Names and paths are taken as they come; a report prints them without control characters.
 
 use std::time::Duration;
 

@@ -12,7 +12,7 @@ use super::failure::{HttpFailure, TlsFailure};
 use super::miss::KeyringMiss;
 use super::subject::{CredentialSource, Identity};
 use super::trust::{ClientShown, TrustComparison};
-use super::{from_milliseconds, milliseconds};
+use super::{duration, from_milliseconds, milliseconds};
 use crate::reference::{Authority, Digest, Host, Target};
 use crate::stage::Stage;
 use crate::wire::Excerpt;
@@ -441,7 +441,7 @@ fn from_milliseconds_if<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Duration>, D::Error> {
     let milliseconds = Option::<f64>::deserialize(deserializer)?;
-    Ok(milliseconds.map(|took| Duration::from_micros((took * 1000.0).round() as u64)))
+    Ok(milliseconds.map(duration))
 }
 
 /// An address that does not answer where others of its name do.

@@ -6,6 +6,7 @@
 
 use super::text;
 use super::url::Span;
+use crate::wire::web_tokens;
 use aho_corasick::{AhoCorasick, MatchKind};
 use std::sync::LazyLock;
 
@@ -80,7 +81,7 @@ pub(super) fn secrets(whole: &str, spans: &[Span]) -> Vec<Hidden> {
         address(whole, *span, &mut found);
     }
     values(whole, spans, &mut found);
-    tokens(whole, &mut found);
+    found.extend(web_tokens(whole).map(|(start, end)| Hidden { start, end }));
     if found.len() > 1 {
         found.sort_unstable_by_key(|one| (one.start, one.end));
         found.dedup_by(|next, kept| {
@@ -198,24 +199,6 @@ fn value_after(words: &str, key: usize, end: usize) -> Option<(usize, usize)> {
             .unwrap_or(rest.len()),
     };
     (length > 0).then_some((start, start + length))
-}
-
-/// Words that begin like a JSON web token or hold a long signature.
-fn tokens(whole: &str, found: &mut Vec<Hidden>) {
-    let mut from = 0;
-    while let Some(at) = text::from(whole, from).find("eyJ") {
-        let start = from + at;
-        let tail = text::from(whole, start);
-        let length = tail
-            .find(|c: char| {
-                !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '=' | '+' | '/'))
-            })
-            .unwrap_or(tail.len());
-        from = start + length;
-        if length >= 20 {
-            found.push(Hidden { start, end: from });
-        }
-    }
 }
 
 /// A URL: no user info, no query values but the plain ones.

@@ -24,7 +24,7 @@ const MAX_COUNTS: usize = 40_000;
 const MAX_KINDS: usize = 32;
 
 /// The load that one node is asked for.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoadOrder {
     /// How the question is asked.
     pub kind: Kind,
@@ -37,8 +37,6 @@ pub struct LoadOrder {
     /// Also ask a registry at a public address.
     pub public: bool,
 }
-
-impl Eq for LoadOrder {}
 
 impl LoadOrder {
     /// One node's part of `load` on `nodes` nodes. Every node has at least one question in flight.
@@ -274,7 +272,10 @@ impl NodeLoad {
                     outcome.per_second(),
                     outcome.latency(50.0).as_secs_f64() * 1e3,
                     outcome.latency(99.0).as_secs_f64() * 1e3,
-                    outcome.failures().values().sum::<u64>()
+                    outcome
+                        .failures()
+                        .values()
+                        .fold(0, |all: u64, count| all.saturating_add(*count))
                 ),
                 Err(why) => writeln!(page, "node      {name}   nothing: {why}"),
             };

@@ -1,7 +1,8 @@
 //! The variables that systemd gives to a runtime: that is where its proxies are set.
 //!
-//! `Environment=` and `EnvironmentFile=` of a service and of its drop-ins below `/etc`, in systemd's order; a later
-//! one wins. Units below `/usr/lib` set no proxies of a site and are not looked at.
+//! `Environment=` and `EnvironmentFile=` of a service and of its drop-ins below `/etc`, in systemd's order: of each
+//! kind a later one wins, and files win over what units say themselves (`man systemd.exec`). Units below `/usr/lib`
+//! set no proxies of a site and are not looked at.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,10 +28,13 @@ pub(super) fn variables(root: &Path, service: &str) -> BTreeMap<String, String> 
         files.extend(dropped);
     }
     let mut found = BTreeMap::new();
+    let mut named: Vec<String> = Vec::new();
     for file in files {
         let Some(text) = bounded(&file, MAX_UNIT) else {
             continue;
         };
+        // A line that ends in a backslash goes on in the next one.
+        let text = text.replace("\\\n", " ");
         for line in text.lines().map(str::trim) {
             if let Some(list) = line.strip_prefix("Environment=") {
                 if list.trim().is_empty() {
@@ -39,15 +43,22 @@ pub(super) fn variables(root: &Path, service: &str) -> BTreeMap<String, String> 
                 found.extend(words(list).iter().filter_map(|word| assignment(word)));
             } else if let Some(path) = line.strip_prefix("EnvironmentFile=") {
                 let path = path.trim().trim_start_matches(['-', '/']);
-                if let Some(text) = bounded(&root.join(path), MAX_UNIT) {
-                    let lines = text.lines().map(str::trim);
-                    let set = lines.filter(|line| !line.starts_with(['#', ';']));
-                    found.extend(set.filter_map(|line| {
-                        let (name, value) = assignment(line)?;
-                        Some((name, value.trim_matches(['"', '\'']).to_owned()))
-                    }));
+                if path.is_empty() {
+                    named.clear();
+                } else {
+                    named.push(path.to_owned());
                 }
             }
+        }
+    }
+    for path in named {
+        if let Some(text) = bounded(&root.join(path), MAX_UNIT) {
+            let lines = text.lines().map(str::trim);
+            let set = lines.filter(|line| !line.starts_with(['#', ';']));
+            found.extend(set.filter_map(|line| {
+                let (name, value) = assignment(line)?;
+                Some((name, value.trim_matches(['"', '\'']).to_owned()))
+            }));
         }
     }
     found
@@ -99,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn later_units_win_and_an_empty_one_clears() {
+    fn later_units_win_an_empty_one_clears_and_files_win_over_units() {
         let root = tempfile::tempdir().unwrap();
         let units = root.path().join("etc/systemd/system/x.service.d");
         std::fs::create_dir_all(&units).unwrap();
@@ -120,9 +131,18 @@ mod tests {
         )
         .unwrap();
         std::fs::write(units.join("10.conf"), "[Service]\nEnvironment=\n").unwrap();
+        std::fs::write(
+            units.join("30.conf"),
+            "[Service]\nEnvironment=NO_PROXY=late \\\n  \"THIRD=3 3\"\n",
+        )
+        .unwrap();
         std::fs::write(units.join("note.txt"), "Environment=HTTPS_PROXY=three\n").unwrap();
         let found: Vec<(String, String)> = variables(root.path(), "x").into_iter().collect();
-        let want = [("HTTPS_PROXY", "two"), ("NO_PROXY", "a,b")];
+        let want = [
+            ("HTTPS_PROXY", "two"),
+            ("NO_PROXY", "a,b"),
+            ("THIRD", "3 3"),
+        ];
         assert_eq!(
             found,
             want.map(|(name, value)| (name.to_owned(), value.to_owned()))

@@ -9,6 +9,7 @@ mod pod;
 mod secret;
 
 pub use ladder::{NextAttempt, next_attempt};
+pub(crate) use pod::PULL_REASONS;
 pub use pod::{
     BackOffView, Container, ContainerKind, ContainerState, EventSeen, Owner, Pod, PullPolicy,
     Trouble,

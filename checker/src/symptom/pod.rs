@@ -171,7 +171,7 @@ pub enum Trouble<'a> {
     AfterPull {
         /// The container.
         container: &'a Container,
-        /// `RunContainerError`, or the reason of an exit with 255.
+        /// `RunContainerError`, or the reason of an exit with 128 or 255.
         reason: &'a str,
         /// The text beside it.
         message: Option<&'a str>,
@@ -215,7 +215,7 @@ impl<'a> Trouble<'a> {
 }
 
 /// Reasons by which a kubelet says that the image is at fault.
-const PULL_REASONS: [&str; 7] = [
+pub(crate) const PULL_REASONS: [&str; 7] = [
     "ErrImagePull",
     "ImagePullBackOff",
     "InvalidImageName",
@@ -270,7 +270,7 @@ impl Pod {
                 })
             }
             ContainerState::Terminated {
-                exit_code: 255,
+                exit_code: 128 | 255,
                 reason,
             } => Some(Trouble::AfterPull {
                 container,
@@ -556,6 +556,32 @@ mod tests {
             ],
         );
         assert_eq!(ended.troubles().next(), None);
+    }
+
+    #[test]
+    fn a_container_that_cannot_be_started_is_seen_in_each_of_its_states() {
+        let ended = |exit_code| ContainerState::Terminated {
+            exit_code,
+            reason: Some("StartError".into()),
+        };
+        let loops = ContainerState::Waiting {
+            reason: "CrashLoopBackOff".into(),
+            message: None,
+        };
+        let table = [
+            (ended(128), None, true),
+            (ended(255), None, true),
+            (ended(1), None, false),
+            (loops.clone(), Some(128), true),
+            (loops, Some(1), false),
+        ];
+        for (state, last_exit, seen) in table {
+            let mut one = container("", None);
+            (one.state, one.last_exit) = (state, last_exit);
+            let pod = pod(one, vec![]);
+            let after = |one: Trouble<'_>| matches!(one, Trouble::AfterPull { .. });
+            assert_eq!(pod.troubles().any(after), seen, "{pod:?}");
+        }
     }
 
     #[test]

@@ -87,11 +87,7 @@ fn after_the_pull(case: &Case<'_>) -> Draft {
         .told
         .first()
         .map_or_else(String::new, |told| format!(": {}", told.text));
-    let artifact = case.evidence.iter().any(|fact| match &fact.seen {
-        Seen::ManifestFound(seen) => seen.kind == ManifestKind::Artifact,
-        _ => false,
-    });
-    if artifact {
+    if is_artifact(case) {
         let because = format!("the reference names an artifact that is no container image{told}");
         return Draft::proven(Stage::Unpack, Cause::ArtifactNotImage, because);
     }
@@ -118,6 +114,14 @@ fn after_the_pull(case: &Case<'_>) -> Draft {
     Draft::pullable(format!(
         "the image was pulled; the container stops for another reason{told}"
     ))
+}
+
+/// Whether a probe found the manifest of something that is no container image: the same from everywhere.
+fn is_artifact(case: &Case<'_>) -> bool {
+    case.evidence.iter().any(|fact| match &fact.seen {
+        Seen::ManifestFound(seen) => seen.kind == ManifestKind::Artifact,
+        _ => false,
+    })
 }
 
 /// The probe from the deciding vantage passed.
@@ -184,6 +188,16 @@ fn passed_as_told(case: &Case<'_>, vantage: &Vantage) -> Draft {
             "the registry answered 429 Too Many Requests to the node{last}; it comes and goes: a probe {seen_from} got through"
         );
         return Draft::proven(told.stage, image::throttler(case), because);
+    }
+    // A probe reads a chart as far as it can be read; a runtime that unpacks it fails at each attempt.
+    let unusable =
+        told.clue == Clue::UnpackFailed || told.causes.contains(&Cause::ArtifactNotImage);
+    if unusable && is_artifact(case) {
+        let because = format!(
+            "the reference names an artifact that is no container image: {}",
+            told.text
+        );
+        return Draft::proven(Stage::Unpack, Cause::ArtifactNotImage, because);
     }
     if matches!(vantage, Vantage::Node(_)) {
         let because = format!(

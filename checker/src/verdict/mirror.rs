@@ -92,21 +92,12 @@ pub(super) fn decide(case: &Case<'_>, vantage: &Vantage, stop: &Stop<'_>) -> Opt
 
 /// A mirror that works and has accounts of its own, in front of a registry that cannot be reached.
 fn unknown_here(case: &Case<'_>, vantage: &Vantage, stop: &Stop<'_>) -> Option<Draft> {
-    let (mirror, stage) = case
-        .evidence
-        .from(vantage)
-        .find_map(|fact| match &fact.seen {
-            Seen::MirrorTried {
-                outcome: MirrorOutcome::Refused { stage },
-            } => Some((host(fact), *stage)),
-            _ => None,
-        })?;
+    let (mirror, stage) = refusing(case, vantage).next()?;
     let unreachable = matches!(
         stop.stage,
         Stage::Dns | Stage::Tcp | Stage::Proxy | Stage::Tls
     );
-    let alone = stop.fact.is_some_and(|fact| role(fact) == Role::Mirror);
-    if !alone && !unreachable {
+    if !unreachable {
         return None;
     }
     let because = format!(

@@ -6,6 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The longest excerpt, in characters.
 pub const MAX_EXCERPT: usize = 512;
+/// No header of a token that is worth anything is shorter.
+const MIN_TOKEN: usize = 20;
 
 /// A short piece of text from outside: bounded, on one line, without control characters, and with what may
 /// be a secret taken out (values in the query of a URL, user info, tokens).
@@ -52,22 +54,34 @@ impl Excerpt {
 
 fn redact_word(word: &str, out: &mut String) {
     let word = redact_urls(word);
-    // A JSON web token: three base64url parts, the first of which encodes `{"`.
-    match word.find("eyJ") {
-        Some(at) if word.get(at..).is_some_and(|rest| rest.len() > 40) => {
-            let (head, rest) = word.split_at(at);
-            let end = rest
+    let mut at = 0;
+    for (start, end) in web_tokens(&word) {
+        out.push_str(word.get(at..start).unwrap_or_default());
+        out.push_str("[redacted]");
+        at = end;
+    }
+    out.push_str(word.get(at..).unwrap_or_default());
+}
+
+/// Where JSON web tokens stand in a text: base64url parts, the first of which encodes `{"`.
+pub(crate) fn web_tokens(text: &str) -> impl Iterator<Item = (usize, usize)> {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let start = from + text.get(from..)?.find("eyJ")?;
+            let tail = text.get(start..)?;
+            let length = tail
                 .find(|found: char| {
                     !(found.is_ascii_alphanumeric()
                         || matches!(found, '-' | '_' | '.' | '=' | '+' | '/'))
                 })
-                .unwrap_or(rest.len());
-            out.push_str(head);
-            out.push_str("[redacted]");
-            out.push_str(rest.get(end..).unwrap_or_default());
+                .unwrap_or(tail.len());
+            from = start + length;
+            if length >= MIN_TOKEN {
+                return Some((start, from));
+            }
         }
-        _ => out.push_str(&word),
-    }
+    })
 }
 
 /// A word may hold several URLs between quotes.
@@ -146,6 +160,7 @@ mod tests {
     #[test]
     fn secrets_are_taken_out() {
         let token = format!("Bearer eyJ{}.{}.x", "a".repeat(40), "b".repeat(40));
+        let two = format!("id=eyJ{0},access=eyJ{0};", "a".repeat(40));
         let table = [
             ("a\nb\tc\u{1b}[31m", "a b c [31m"),
             (
@@ -157,6 +172,7 @@ mod tests {
                 "see https://aka.ms/acr/firewall to",
             ),
             (token.as_str(), "Bearer [redacted]"),
+            (two.as_str(), "id=[redacted],access=[redacted];"),
         ];
         for (text, want) in table {
             assert_eq!(Excerpt::new(text).as_str(), want, "for {text:?}");

@@ -20,6 +20,7 @@ mod url;
 mod watched;
 mod x509;
 
+pub(crate) use excerpt::web_tokens;
 pub use excerpt::{Excerpt, MAX_EXCERPT};
 pub(crate) use tls::Verify;
 pub use url::{Url, UrlScheme, encode_query};

@@ -91,30 +91,39 @@ fn forbidden() -> String {
     anonymous().replace("401 Unauthorized", "403 Forbidden")
 }
 
-async fn roles(broken: bool, tenant_if_broken: Tenant) -> Report {
-    let tenant = if broken {
-        tenant_if_broken
-    } else {
-        tenant(acr())
-    };
-    Lab::new(azure(tenant))
+/// What the nodes say without a credential, and a user who may ask Resource Manager.
+async fn as_operator(broken: bool, fake: FakeRegistry) -> Report {
+    Lab::new(fake)
         .with_arm("operator")
         .told(broken, ACR, &anonymous())
         .check()
         .await
 }
 
-async fn acr_role_missing(broken: bool) -> Report {
-    roles(broken, bare_tenant(acr())).await
-}
-
-async fn acr_role_missing_without_azure(broken: bool) -> Report {
+async fn roles(broken: bool, tenant_if_broken: Tenant) -> Report {
     let tenant = if broken {
-        bare_tenant(acr())
+        tenant_if_broken
     } else {
         tenant(acr())
     };
-    Lab::new(azure(tenant))
+    as_operator(broken, azure(tenant)).await
+}
+
+/// Without the role, where it is broken.
+fn bare_if(broken: bool) -> Tenant {
+    if broken {
+        bare_tenant(acr())
+    } else {
+        tenant(acr())
+    }
+}
+
+async fn acr_role_missing(broken: bool) -> Report {
+    as_operator(broken, azure(bare_if(broken))).await
+}
+
+async fn acr_role_missing_without_azure(broken: bool) -> Report {
+    Lab::new(azure(bare_if(broken)))
         .told(broken, ACR, &anonymous())
         .check()
         .await
@@ -122,14 +131,9 @@ async fn acr_role_missing_without_azure(broken: bool) -> Report {
 
 /// Azure Government has its own Resource Manager, Entra and registries; they are found by the registry's name.
 async fn acr_role_missing_in_government(broken: bool) -> Report {
-    let tenant = if broken {
-        bare_tenant(acr())
-    } else {
-        tenant(acr())
-    };
     let image = "shop.azurecr.us/team/web:v1";
     let fake = registry(|with| {
-        with.azure(tenant.cloud(Cloud::UsGovernment))
+        with.azure(bare_if(broken).cloud(Cloud::UsGovernment))
             .image("shop.azurecr.us", "team/web:v1 linux/amd64 2x1KiB")
     });
     let text = anonymous().replace("azurecr.io", "azurecr.us");
@@ -155,11 +159,7 @@ async fn acr_role_propagating(broken: bool) -> Report {
             &Scope::registry("shop"),
         )
         .expect("a role");
-    Lab::new(fake)
-        .with_arm("operator")
-        .told(broken, ACR, &anonymous())
-        .check()
-        .await
+    as_operator(broken, fake).await
 }
 
 async fn acr_role_wrong_identity(broken: bool) -> Report {
@@ -250,20 +250,13 @@ async fn sp_secret_expired(broken: bool) -> Report {
     } else {
         tenant(acr())
     };
-    Lab::new(azure(tenant))
-        .with_arm("operator")
-        .told(broken, ACR, &anonymous())
-        .check()
-        .await
+    as_operator(broken, azure(tenant)).await
 }
 
 /// The registry takes only tokens made for registries; an old credential provider brings another one.
 async fn acr_arm_token_disabled(broken: bool) -> Report {
-    Lab::new(an_hour_old(tenant(acr().arm_audience(!broken))).await)
-        .with_arm("operator")
-        .told(broken, ACR, &anonymous())
-        .check()
-        .await
+    let fake = an_hour_old(tenant(acr().arm_audience(!broken))).await;
+    as_operator(broken, fake).await
 }
 
 /// The same, with roles that were given an hour ago.
@@ -291,11 +284,7 @@ async fn acr_tenant_mismatch(broken: bool) -> Report {
     } else {
         tenant
     };
-    Lab::new(azure(tenant))
-        .with_arm("operator")
-        .told(broken, ACR, &anonymous())
-        .check()
-        .await
+    as_operator(broken, azure(tenant)).await
 }
 
 /// The role is old and right, the tenant the same, and the exchange refuses all the same.
@@ -306,36 +295,25 @@ async fn old_role_refused(broken: bool) -> Report {
         let refused = Action::status(401).code("UNAUTHORIZED");
         fake.faults().add(Rule::new(refused).when(exchange));
     }
-    Lab::new(fake)
-        .with_arm("operator")
-        .told(broken, ACR, &anonymous())
-        .check()
-        .await
+    as_operator(broken, fake).await
+}
+
+/// A registry whose rules let in nobody of ours.
+fn closed(broken: bool) -> Lab {
+    let acr = if broken {
+        acr().sku(Sku::Premium).allow_only(&["192.0.2.0/24"])
+    } else {
+        acr()
+    };
+    Lab::new(azure(tenant(acr))).told(broken, ACR, &forbidden())
 }
 
 async fn acr_firewall_ip(broken: bool) -> Report {
-    let acr = if broken {
-        acr().sku(Sku::Premium).allow_only(&["192.0.2.0/24"])
-    } else {
-        acr()
-    };
-    Lab::new(azure(tenant(acr)))
-        .with_arm("operator")
-        .told(broken, ACR, &forbidden())
-        .check()
-        .await
+    closed(broken).with_arm("operator").check().await
 }
 
 async fn acr_firewall_ip_without_azure(broken: bool) -> Report {
-    let acr = if broken {
-        acr().sku(Sku::Premium).allow_only(&["192.0.2.0/24"])
-    } else {
-        acr()
-    };
-    Lab::new(azure(tenant(acr)))
-        .told(broken, ACR, &forbidden())
-        .check()
-        .await
+    closed(broken).check().await
 }
 
 async fn acr_private_only(broken: bool) -> Report {

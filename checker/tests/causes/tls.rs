@@ -17,6 +17,10 @@ use crate::{Row, row};
 const REGISTRY: &str = "registry.example";
 /// Where something else answers for the registry.
 const ELSEWHERE: &str = "203.0.113.77";
+const UNKNOWN: &str =
+    "tls: failed to verify certificate: x509: certificate signed by unknown authority";
+const EXPIRED: &str =
+    "tls: failed to verify certificate: x509: certificate has expired or is not yet valid";
 
 pub(crate) fn rows() -> Vec<Row> {
     use pullcheck::cause::Cause as C;
@@ -83,65 +87,37 @@ async fn tls_handshake_timeout(broken: bool) -> Report {
 async fn tls_unknown_ca(broken: bool) -> Report {
     let lab = Lab::new(open());
     let lab = if broken { lab.distrusted() } else { lab };
-    lab.told(
-        broken,
-        IMAGE,
-        &said("tls: failed to verify certificate: x509: certificate signed by unknown authority"),
-    )
-    .check()
-    .await
+    lab.told(broken, IMAGE, &said(UNKNOWN)).check().await
 }
 
 /// On the way of the node somebody else signs for the registry's name.
-async fn tls_intercepted(broken: bool) -> Report {
+fn in_between(broken: bool) -> Lab {
     let other = open();
     other.set_tls(REGISTRY, TlsMode::UnknownCa);
     let there = crate::net::serves(&other);
-    answered_by(broken, there)
-        .told(
-            broken,
-            IMAGE,
-            &said(
-                "tls: failed to verify certificate: x509: certificate signed by unknown authority",
-            ),
-        )
-        .check()
-        .await
+    answered_by(broken, there).told(broken, IMAGE, &said(UNKNOWN))
+}
+
+async fn tls_intercepted(broken: bool) -> Report {
+    in_between(broken).check().await
 }
 
 /// Nobody else looked, so who signed is all that is known.
 async fn an_issuer_seen_from_one_place(broken: bool) -> Report {
-    let other = open();
-    other.set_tls(REGISTRY, TlsMode::UnknownCa);
-    let there = crate::net::serves(&other);
-    answered_by(broken, there)
-        .name_at(
-            HERE,
-            REGISTRY,
-            if broken {
-                Record::NoName
-            } else {
-                Record::at(&["203.0.113.1"])
-            },
-        )
-        .told(
-            broken,
-            IMAGE,
-            &said(
-                "tls: failed to verify certificate: x509: certificate signed by unknown authority",
-            ),
-        )
-        .check()
-        .await
+    let here = if broken {
+        Record::NoName
+    } else {
+        Record::at(&["203.0.113.1"])
+    };
+    let lab = in_between(broken).name_at(HERE, REGISTRY, here);
+    lab.check().await
 }
 
 async fn tls_expired(broken: bool) -> Report {
-    let why =
-        "tls: failed to verify certificate: x509: certificate has expired or is not yet valid";
-    with_tls(broken, TlsMode::Expired, why).await
+    with_tls(broken, TlsMode::Expired, EXPIRED).await
 }
 
-/// The places' clocks are two years behind the registry's.
+/// The places' clocks are twenty years behind the registry's.
 async fn clock_skew(broken: bool) -> Report {
     let lab = Lab::new(open());
     let lab = if broken {
@@ -149,9 +125,7 @@ async fn clock_skew(broken: bool) -> Report {
     } else {
         lab
     };
-    let why =
-        "tls: failed to verify certificate: x509: certificate has expired or is not yet valid";
-    lab.told(broken, IMAGE, &said(why)).check().await
+    lab.told(broken, IMAGE, &said(EXPIRED)).check().await
 }
 
 async fn tls_hostname_mismatch(broken: bool) -> Report {

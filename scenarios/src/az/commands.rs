@@ -401,8 +401,8 @@ async fn assignments(azure: &impl Manager, words: &Words) -> Result<Value, AzErr
             let at = text(assignment, "/properties/scope").to_ascii_lowercase();
             let wanted = scope.to_ascii_lowercase();
             at == wanted
-                || (words.has("--include-inherited") && wanted.starts_with(&at))
-                || (below && at.starts_with(&wanted))
+                || (words.has("--include-inherited") && within(&wanted, &at))
+                || (below && within(&at, &wanted))
         })
         .map(|assignment| {
             let id = text(&assignment, "/properties/roleDefinitionId").to_ascii_lowercase();
@@ -423,6 +423,12 @@ async fn assignments(azure: &impl Manager, words: &Words) -> Result<Value, AzErr
             role.is_none_or(|role| text(one, "/roleDefinitionName").eq_ignore_ascii_case(role))
         })
         .collect())
+}
+
+/// Whether a scope is another or lies below it; `…/registries/shop2` is not below `…/registries/shop`.
+fn within(scope: &str, other: &str) -> bool {
+    let rest = scope.strip_prefix(other.trim_end_matches('/'));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 async fn assigned(

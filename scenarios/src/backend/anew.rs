@@ -2,14 +2,18 @@
 
 use serde_json::{Value, json};
 
-/// Every container pulls anew: on a real node the image of the play before may still be there.
-pub(crate) fn pull_always(object: &mut Value) {
-    let spec = if object["kind"] == "Pod" {
+/// The part of an object that says what its pods are.
+pub(crate) fn pod_spec(object: &mut Value) -> Option<&mut Value> {
+    if object["kind"] == "Pod" {
         object.pointer_mut("/spec")
     } else {
         object.pointer_mut("/spec/template/spec")
-    };
-    let Some(spec) = spec else { return };
+    }
+}
+
+/// Every container pulls anew: on a real node the image of the play before may still be there.
+pub(crate) fn pull_always(object: &mut Value) {
+    let Some(spec) = pod_spec(object) else { return };
     for list in ["initContainers", "containers"] {
         let containers = spec.get_mut(list).and_then(Value::as_array_mut);
         for container in containers.into_iter().flatten() {

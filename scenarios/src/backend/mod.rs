@@ -114,6 +114,11 @@ pub(crate) trait Backend {
     fn digest(&self, reference: &str) -> Option<String>;
     /// Lets time pass.
     async fn sleep(&self, length: Duration);
+    /// What the stage needs and is not there any more. Asked now and then while something is waited for, and only
+    /// where time is everybody's.
+    async fn gone(&self) -> Vec<Mismatch> {
+        Vec::new()
+    }
     /// What the scenario should have put back and did not, once all acts went well.
     async fn left_behind(&self) -> Vec<Mismatch> {
         Vec::new()

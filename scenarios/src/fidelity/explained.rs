@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::compare::{Aspect, Difference};
 
 /// One reason, and the differences that it explains.
-#[derive(Clone, Debug, Deserialize, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, serde::Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Explanation {
     /// In which scenarios; in all where there is none.
@@ -27,6 +27,9 @@ pub struct Explanation {
     pub why: String,
     /// Where that can be read.
     pub source: String,
+    /// Why no recording shows it, where none does: what chance brings now and then.
+    #[serde(default)]
+    pub unrecorded: Option<String>,
 }
 
 /// All of them.
@@ -68,6 +71,7 @@ impl Explained {
             one.aspects.is_empty()
                 || one.why.trim().is_empty()
                 || one.source.trim().is_empty()
+                || one.unrecorded.as_ref().is_some_and(|why| all(why))
                 || (all(&one.what) && texts.into_iter().flatten().all(|text| all(text)))
         };
         match list.iter().position(says_nothing) {
@@ -178,6 +182,7 @@ mod tests {
             entry.replace("why: Y", "why: ''"),
             entry.replace("what: W, real: R", "what: '*', real: '**'"),
             entry.replace("source: S", "sources: S"),
+            entry.replace("source: S", "source: S, unrecorded: ''"),
             entry.replace("events", "weather"),
         ] {
             assert!(Explained::parse(&broken).is_err(), "{broken}");

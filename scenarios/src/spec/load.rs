@@ -1,6 +1,7 @@
 //! From the text of a file to a checked `Scenario`; every refusal points at line and column.
 
 use miette::{Diagnostic, NamedSource, SourceSpan};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_saphyr::{Location, Spanned};
 
@@ -34,20 +35,7 @@ pub struct LoadError {
 /// `.yaml` or `.yml`, its stem must be the scenario's id.
 pub fn parse(file: &str, text: &str) -> Result<Scenario, Box<LoadError>> {
     let source = Source { file, text };
-    if text.len() > MAX_FILE_BYTES {
-        let message = format!(
-            "the file has {} bytes; at most {MAX_FILE_BYTES} are read",
-            text.len()
-        );
-        return Err(source.error(1, 1, message, None));
-    }
-    let mut scenario: Scenario = serde_saphyr::from_str(text).map_err(|error| {
-        let error = error.without_snippet();
-        let (line, column) = error
-            .location()
-            .map_or((1, 1), |at| (at.line(), at.column()));
-        source.error(line, column, first_line(&error.to_string()), None)
-    })?;
+    let mut scenario: Scenario = source.read()?;
     check::all(&source, &scenario)?;
     if scenario.kind.is_some() {
         check::all(&source, &scenario.on_kind())?;
@@ -76,6 +64,24 @@ pub(crate) struct Source<'a> {
 }
 
 impl Source<'_> {
+    /// Reads all of it; what is in it is not checked.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Box<LoadError>> {
+        if self.text.len() > MAX_FILE_BYTES {
+            let message = format!(
+                "the file has {} bytes; at most {MAX_FILE_BYTES} are read",
+                self.text.len()
+            );
+            return Err(self.error(1, 1, message, None));
+        }
+        serde_saphyr::from_str(self.text).map_err(|error| {
+            let error = error.without_snippet();
+            let (line, column) = error
+                .location()
+                .map_or((1, 1), |at| (at.line(), at.column()));
+            self.error(line, column, first_line(&error.to_string()), None)
+        })
+    }
+
     pub(crate) fn error(
         &self,
         line: u64,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use pullcheck::check::{Request, WorkloadKind};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 /// A workload or a pod, in the scenario's namespace.
@@ -28,6 +29,21 @@ impl TargetKind {
         match self {
             Self::Deployment => "deployment",
             Self::Pod => "pod",
+        }
+    }
+}
+
+impl Target {
+    /// What the checker is asked about it.
+    pub(crate) fn request(&self, namespace: &str) -> Request {
+        let (namespace, name) = (namespace.to_owned(), self.name.clone());
+        match self.kind {
+            TargetKind::Pod => Request::Pod { namespace, name },
+            TargetKind::Deployment => Request::Workload {
+                kind: WorkloadKind::Deployment,
+                namespace,
+                name,
+            },
         }
     }
 }

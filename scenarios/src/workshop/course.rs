@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 use crate::catalogue;
-use crate::spec::{LoadError, MAX_FILE_BYTES, Source, first_line};
+use crate::spec::{LoadError, Source};
 
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/courses");
 
@@ -84,20 +84,7 @@ pub fn find(id: &str) -> Result<Option<Course>, Box<LoadError>> {
 /// `.yaml` or `.yml`, its stem must be the course's id.
 pub fn parse(file: &str, text: &str) -> Result<Course, Box<LoadError>> {
     let source = Source { file, text };
-    if text.len() > MAX_FILE_BYTES {
-        let message = format!(
-            "the file has {} bytes; at most {MAX_FILE_BYTES} are read",
-            text.len()
-        );
-        return Err(source.error(1, 1, message, None));
-    }
-    let course: Course = serde_saphyr::from_str(text).map_err(|error| {
-        let error = error.without_snippet();
-        let (line, column) = error
-            .location()
-            .map_or((1, 1), |at| (at.line(), at.column()));
-        source.error(line, column, first_line(&error.to_string()), None)
-    })?;
+    let course: Course = source.read()?;
     check(&source, &course)?;
     Ok(course)
 }

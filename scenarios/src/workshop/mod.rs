@@ -104,6 +104,9 @@ mod tests {
                 "{}",
                 scenario.id()
             );
+            for hint in scenario.hints.iter().rev().skip(1) {
+                assert!(!hint.contains(cause.as_str()), "{}: {hint}", scenario.id());
+            }
             for favour in favours(&scenario) {
                 assert!(
                     !favour.what.contains(cause.as_str()),

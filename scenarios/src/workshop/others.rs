@@ -203,26 +203,11 @@ fn destinations(scenario: &Scenario, hosts: &BTreeSet<String>) -> BTreeSet<(Stri
     if scenario.azure.is_some() {
         all.insert(("169.254.169.254".to_owned(), 80));
     }
-    // Filters that the file itself names otherwise, as by an address.
-    let rules = scenario.steps().filter_map(|step| match &step.value {
-        Step::Firewall(rule) => Some((rule.to.clone(), rule.port)),
-        _ => None,
-    });
-    all.extend(rules);
     all
 }
 
 fn names(scenario: &Scenario, hosts: &BTreeSet<String>) -> BTreeSet<String> {
-    let changed = scenario.steps().filter_map(|step| match &step.value {
-        Step::SetDns(dns) => Some(dns.name.clone()),
-        _ => None,
-    });
-    hosts
-        .iter()
-        .cloned()
-        .chain(scenario.dns.keys().cloned())
-        .chain(changed)
-        .collect()
+    hosts.iter().chain(scenario.dns.keys()).cloned().collect()
 }
 
 fn listening(scenario: &Scenario) -> BTreeSet<(String, u16)> {

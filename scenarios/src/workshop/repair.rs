@@ -15,8 +15,9 @@ use crate::rollout;
 use crate::spec::{Scenario, Step};
 
 /// Kinds that run pods.
-const WORKLOADS: [Kind; 4] = [
+const WORKLOADS: [Kind; 5] = [
     Kind::Deployment,
+    Kind::ReplicaSet,
     Kind::DaemonSet,
     Kind::StatefulSet,
     Kind::Pod,
@@ -51,24 +52,27 @@ pub enum Flaw {
         /// Now.
         now: i64,
     },
-    /// A container was taken out.
-    #[error("{workload} has no container `{container}` any more")]
-    NoContainer {
+    /// A container, or a volume that is an image, was taken out.
+    #[error("{workload} has no {part} any more")]
+    NoPart {
         /// Which.
         workload: String,
-        /// Its container.
-        container: String,
+        /// Its container or volume.
+        part: String,
     },
     /// A container runs something else.
-    #[error("container `{container}` of {workload} runs `{image}`, which is another program")]
+    #[error("{part} of {workload} is `{image}`, which is another program")]
     OtherProgram {
         /// Which.
         workload: String,
-        /// Its container.
-        container: String,
-        /// What it runs.
+        /// Its container or volume.
+        part: String,
+        /// What it is now.
         image: String,
     },
+    /// A secret was there and is not, and is still pulled with.
+    #[error("{0} is gone, and pods or service accounts still name it")]
+    SecretGone(String),
     /// A node was there and is not.
     #[error("{0} is gone")]
     NodeGone(String),
@@ -98,6 +102,8 @@ pub struct Before {
     nodes: BTreeMap<String, bool>,
     /// Digests of all tags that anyone uses.
     tags: BTreeMap<String, String>,
+    /// Every secret.
+    secrets: BTreeSet<String>,
     /// What may run in a container: digests, and references without tag.
     programs: BTreeSet<String>,
 }
@@ -106,7 +112,7 @@ pub struct Before {
 struct Workload {
     wanted: i64,
     ready: i64,
-    /// Image by container.
+    /// Image by container or volume: `container web`, `volume model`.
     images: BTreeMap<String, String>,
 }
 
@@ -138,6 +144,7 @@ impl Before {
             workloads,
             nodes: nodes(&store),
             tags,
+            secrets: secrets(&store),
             programs,
         }
     }
@@ -160,6 +167,12 @@ impl Before {
                 Some(false) if *took => flaws.push(Flaw::Cordoned(name.clone())),
                 Some(_) => {}
             }
+        }
+        if !takes_secrets_away(scenario) {
+            let (there, pulled_with) = (secrets(&store), pulled_with(&store));
+            let gone = self.secrets.difference(&there);
+            let missed = gone.filter(|secret| pulled_with.contains(*secret));
+            flaws.extend(missed.cloned().map(Flaw::SecretGone));
         }
         for (tag, digest) in &self.tags {
             match world.digest(tag) {
@@ -211,11 +224,11 @@ impl Before {
                 now: now.ready,
             });
         }
-        for container in before.images.keys() {
-            let Some(image) = now.images.get(container) else {
-                flaws.push(Flaw::NoContainer {
+        for part in before.images.keys() {
+            let Some(image) = now.images.get(part) else {
+                flaws.push(Flaw::NoPart {
                     workload: workload(),
-                    container: container.clone(),
+                    part: part.clone(),
                 });
                 continue;
             };
@@ -226,7 +239,7 @@ impl Before {
             if !same {
                 flaws.push(Flaw::OtherProgram {
                     workload: workload(),
-                    container: container.clone(),
+                    part: part.clone(),
                     image: image.clone(),
                 });
             }
@@ -239,11 +252,9 @@ impl Before {
         let mut lines = Vec::new();
         for (name, before) in &self.workloads {
             let Some(now) = now.get(name) else { continue };
-            for (container, image) in &before.images {
-                if let Some(other) = now.images.get(container).filter(|other| *other != image) {
-                    lines.push(format!(
-                        "{name}: container {container} went from {image} to {other}"
-                    ));
+            for (part, image) in &before.images {
+                if let Some(other) = now.images.get(part).filter(|other| *other != image) {
+                    lines.push(format!("{name}: {part} went from {image} to {other}"));
                 }
             }
             if now.wanted > before.wanted {
@@ -259,7 +270,11 @@ impl Before {
     /// The image of each container of each workload, now.
     pub(crate) fn images(world: &Embedded) -> Vec<(String, String)> {
         let all = workloads(&world.cluster().store());
-        all.into_values().flat_map(|one| one.images).collect()
+        let parts = all.into_values().flat_map(|one| one.images);
+        let name = |part: String| part.strip_prefix("container ").map(str::to_owned);
+        parts
+            .filter_map(|(part, image)| Some((name(part)?, image)))
+            .collect()
     }
 }
 
@@ -270,6 +285,16 @@ fn pushed(scenario: &Scenario, tag: &str) -> bool {
             let name = change.image.split_whitespace().next().unwrap_or_default();
             format!("{}/{name}", change.host) == tag
         }
+        _ => false,
+    })
+}
+
+/// Whether the file itself mends it by taking a secret away. Where it comes back under the same name, pods do not
+/// run without it.
+fn takes_secrets_away(scenario: &Scenario) -> bool {
+    scenario.acts.fix.iter().any(|step| match &step.value {
+        Step::DeleteSecret(_) => true,
+        Step::ApplyRemedy(remedy) => remedy.command() == "kubectl delete secret",
         _ => false,
     })
 }
@@ -307,30 +332,64 @@ fn workloads(store: &Store) -> BTreeMap<String, Workload> {
     let mut all = BTreeMap::new();
     for kind in WORKLOADS {
         let (objects, _) = store.list_shared(kind, None);
-        for object in objects {
-            let owned = object
-                .pointer("/metadata/ownerReferences")
-                .and_then(Value::as_array);
-            if owned.is_some_and(|owners| !owners.is_empty()) {
-                continue;
-            }
-            let text = |path: &str| {
-                object
-                    .pointer(path)
-                    .and_then(Value::as_str)
-                    .unwrap_or_default()
-            };
-            let word = text("/kind").to_lowercase();
-            let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
-            let key = if namespace == crate::play::NAMESPACE {
-                format!("{word}/{name}")
-            } else {
-                format!("{word}/{name} of {namespace}")
-            };
-            all.insert(key, workload(kind, &object));
+        for object in objects.iter().filter(|object| !is_owned(object)) {
+            let word = text(object, "/kind").to_lowercase();
+            let key = called(object, &word, text(object, "/metadata/name"));
+            all.insert(key, workload(kind, object));
         }
     }
     all
+}
+
+fn text<'a>(object: &'a Value, path: &str) -> &'a str {
+    let found = object.pointer(path).and_then(Value::as_str);
+    found.unwrap_or_default()
+}
+
+/// Whether another object made it.
+fn is_owned(object: &Value) -> bool {
+    let owners = object.pointer("/metadata/ownerReferences");
+    let owners = owners.and_then(Value::as_array);
+    owners.is_some_and(|owners| !owners.is_empty())
+}
+
+/// `secret/pull`, of the namespace of an object; named where it is not the scenario's.
+fn called(object: &Value, word: &str, name: &str) -> String {
+    match text(object, "/metadata/namespace") {
+        crate::play::NAMESPACE => format!("{word}/{name}"),
+        namespace => format!("{word}/{name} of {namespace}"),
+    }
+}
+
+fn secrets(store: &Store) -> BTreeSet<String> {
+    let (secrets, _) = store.list_shared(Kind::Secret, None);
+    let secrets = secrets.iter();
+    secrets
+        .map(|secret| called(secret, "secret", text(secret, "/metadata/name")))
+        .collect()
+}
+
+/// Every secret that a workload or a service account names for its pulls.
+fn pulled_with(store: &Store) -> BTreeSet<String> {
+    let kinds = WORKLOADS.into_iter().chain([Kind::ServiceAccount]);
+    let objects = kinds.flat_map(|kind| store.list_shared(kind, None).0);
+    let mut named = BTreeSet::new();
+    for object in objects.filter(|object| !is_owned(object)) {
+        let secrets = pod_spec(&object)
+            .unwrap_or(&object)
+            .get("imagePullSecrets")
+            .and_then(Value::as_array);
+        for secret in secrets.into_iter().flatten() {
+            named.insert(called(&object, "secret", text(secret, "/name")));
+        }
+    }
+    named
+}
+
+fn pod_spec(object: &Value) -> Option<&Value> {
+    object
+        .pointer("/spec/template/spec")
+        .or_else(|| object.get("spec"))
 }
 
 fn workload(kind: Kind, object: &Value) -> Workload {
@@ -361,20 +420,24 @@ fn pod_is_ready(pod: &Value) -> bool {
     conditions.is_some_and(|all| all.iter().any(ready))
 }
 
-/// Image by container, of a pod or of what makes pods.
+/// Image by container and by volume, of a pod or of what makes pods.
 fn images_of(object: &Value) -> BTreeMap<String, String> {
-    let spec = object
-        .pointer("/spec/template/spec")
-        .or_else(|| object.get("spec"));
-    ["initContainers", "containers"]
-        .iter()
-        .filter_map(|list| spec?.get(list)?.as_array())
-        .flatten()
-        .filter_map(|container| {
-            let text = |key: &str| container.get(key)?.as_str().map(str::to_owned);
-            Some((text("name")?, text("image")?))
-        })
-        .collect()
+    let spec = pod_spec(object);
+    let lists = [
+        ("initContainers", "container", "/image"),
+        ("containers", "container", "/image"),
+        ("volumes", "volume", "/image/reference"),
+    ];
+    let mut images = BTreeMap::new();
+    for (list, word, image) in lists {
+        let parts = spec.and_then(|spec| spec.get(list)?.as_array());
+        for part in parts.into_iter().flatten() {
+            if let Some(image) = part.pointer(image).and_then(Value::as_str) {
+                images.insert(format!("{word} {}", text(part, "/name")), image.to_owned());
+            }
+        }
+    }
+    images
 }
 
 fn nodes(store: &Store) -> BTreeMap<String, bool> {
@@ -384,14 +447,45 @@ fn nodes(store: &Store) -> BTreeMap<String, bool> {
         .filter_map(|node| {
             let name = node.pointer("/metadata/name")?.as_str()?.to_owned();
             let cordoned = node.pointer("/spec/unschedulable").and_then(Value::as_bool);
-            Some((name, cordoned != Some(true)))
+            let taints = node.pointer("/spec/taints").and_then(Value::as_array);
+            let kept_away = taints.into_iter().flatten().any(keeps_away);
+            Some((name, cordoned != Some(true) && !kept_away))
         })
         .collect()
 }
 
+/// Whether a taint is somebody's who wants no pods there. Those of Kubernetes itself come and go with the node.
+fn keeps_away(taint: &Value) -> bool {
+    let own = text(taint, "/key").starts_with("node.kubernetes.io/");
+    !own && text(taint, "/effect") != "PreferNoSchedule"
+}
+
 #[cfg(test)]
 mod tests {
-    use super::program;
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::{images_of, keeps_away, program};
+
+    #[test]
+    fn what_a_pod_is_made_of_and_what_sets_a_node_aside() {
+        let deployment = json!({"spec": {"template": {"spec": {
+            "initContainers": [{"name": "a", "image": "r.example/a:1"}],
+            "containers": [{"name": "b", "image": "r.example/b:1"}],
+            "volumes": [{"name": "c", "image": {"reference": "r.example/c:1"}}, {"name": "d", "emptyDir": {}}],
+        }}}});
+        let want = ["container a", "container b", "volume c"].map(str::to_owned);
+        let images: BTreeMap<String, String> = images_of(&deployment);
+        assert!(images.keys().eq(&want), "{images:?}");
+        let taint = |key: &str, effect: &str| json!({"key": key, "effect": effect});
+        assert!(keeps_away(&taint("maintenance", "NoSchedule")));
+        assert!(!keeps_away(&taint("maintenance", "PreferNoSchedule")));
+        assert!(!keeps_away(&taint(
+            "node.kubernetes.io/not-ready",
+            "NoExecute"
+        )));
+    }
 
     #[test]
     fn programs_of_references() {

@@ -183,7 +183,7 @@ async fn watch(served: &mut Served) -> Result<(), UpError> {
     loop {
         tokio::select! {
             biased;
-            () = &mut ended => {
+            _ = &mut ended => {
                 screen.clear();
                 return Ok(());
             }
@@ -200,21 +200,31 @@ async fn watch(served: &mut Served) -> Result<(), UpError> {
     }
 }
 
+/// From whom the wish comes that this ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The keyboard, which every program at the terminal hears.
+    Keyboard,
+    /// A signal to this process.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "there is no such signal"))]
+    Asked,
+}
+
 /// Ctrl-C, or where there is one the signal that asks a process to end.
-pub(crate) async fn end() {
+pub(crate) async fn end() -> End {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
         if let Ok(mut asked) = signal(SignalKind::terminate()) {
-            tokio::select! {
+            return tokio::select! {
                 biased;
-                _ = tokio::signal::ctrl_c() => {}
-                _ = asked.recv() => {}
-            }
-            return;
+                _ = tokio::signal::ctrl_c() => End::Keyboard,
+                _ = asked.recv() => End::Asked,
+            };
         }
     }
     let _ = tokio::signal::ctrl_c().await;
+    End::Keyboard
 }
 
 fn announce(arguments: &Up, scenario: &Scenario, served: &Served) -> io::Result<()> {

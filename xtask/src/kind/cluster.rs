@@ -84,13 +84,10 @@ pub(crate) async fn up_held(
 
     match create(wanted, &tools, &fence, place, progress, stop).await {
         Ok(()) => Ok(tools.kubeconfig),
-        Err(first) => match remove(place, name, &fence, &Stop::never()).await {
-            Ok(()) => Err(first),
-            Err(second) => Err(KindError::LeftBehind {
-                first: Box::new(first),
-                second: Box::new(second),
-            }),
-        },
+        Err(first) => {
+            let removed = remove(place, name, &fence, &Stop::never()).await;
+            KindError::with_clearing(Err(first), removed)
+        }
     }
 }
 

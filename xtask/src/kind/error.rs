@@ -122,7 +122,7 @@ pub(crate) enum KindError {
     #[error("failed to start the async runtime: {source}")]
     Runtime { source: io::Error },
     #[error(
-        "{first}; and what it left could not all be removed (run `cargo xtask kind down`): {second}"
+        "{first}; and what it left could not all be removed (run `cargo xtask kind down --name` with the cluster's name): {second}"
     )]
     LeftBehind { first: Box<Self>, second: Box<Self> },
 
@@ -169,6 +169,21 @@ impl KindError {
         }
     }
 
+    /// What came of something, and of clearing away what it had begun.
+    pub(crate) fn with_clearing<T>(
+        outcome: Result<T, Self>,
+        cleared: Result<(), Self>,
+    ) -> Result<T, Self> {
+        match (outcome, cleared) {
+            (outcome, Ok(())) => outcome,
+            (Ok(_), Err(second)) => Err(second),
+            (Err(first), Err(second)) => Err(Self::LeftBehind {
+                first: Box::new(first),
+                second: Box::new(second),
+            }),
+        }
+    }
+
     /// The text for a terminal.
     pub(crate) fn page(&self) -> String {
         self.to_string().trim_end().to_owned()
@@ -178,6 +193,20 @@ impl KindError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_failed_first_is_told_first() {
+        let clearing = || Err(KindError::DockerStopped);
+        let of = KindError::with_clearing::<()>;
+        assert!(of(Ok(()), Ok(())).is_ok());
+        let late = of(Ok(()), clearing()).unwrap_err();
+        assert!(matches!(late, KindError::DockerStopped), "{late}");
+        let first = of(Err(KindError::Interrupted), Ok(())).unwrap_err();
+        assert!(matches!(first, KindError::Interrupted), "{first}");
+        let both = of(Err(KindError::Interrupted), clearing()).unwrap_err();
+        assert!(matches!(both, KindError::LeftBehind { .. }), "{both}");
+        assert_eq!(both.exit_code(), 130);
+    }
 
     #[test]
     fn exit_codes() {

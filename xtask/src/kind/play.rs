@@ -23,7 +23,7 @@ use super::place::Place;
 use super::progress::Progress;
 use super::step::Suite;
 use super::stock::{Nodes, StockImage};
-use crate::image;
+use crate::image::{self, Program};
 use crate::scenario::Job;
 
 /// Arguments of `scenario` that only a real cluster has.
@@ -80,9 +80,10 @@ impl KindOptions {
 
     /// On what is played, in words.
     pub(crate) fn told(&self) -> String {
-        match &self.context {
-            Some(context) => format!("kind cluster {context}"),
-            None => format!(
+        match (&self.context, &self.image) {
+            (Some(context), _) => format!("kind cluster {context}"),
+            (None, Some(image)) => format!("kind cluster with nodes from {}", image.as_str()),
+            (None, None) => format!(
                 "kind cluster with nodes from Debian {}",
                 self.suite.as_str()
             ),
@@ -113,7 +114,7 @@ async fn run(jobs: &[Job], options: &KindOptions) -> Result<Vec<Play>, KindError
     let name = &options.cluster;
     let _lock = cluster::lock(&place, name)?;
     docker::runs_nodes(&stop).await?;
-    let image = registry_image(options, &progress, &stop).await?;
+    let image = registry_image(options.registry_binary.clone(), &progress, &stop).await?;
     let of = options.image.clone();
     let of = of.map_or(Nodes::Built(options.suite), Nodes::Stock);
     let wanted = ClusterSpec {
@@ -136,15 +137,7 @@ async fn run(jobs: &[Job], options: &KindOptions) -> Result<Vec<Play>, KindError
     if !options.keep {
         // Also after an interruption, and before the first error is told.
         let gone = cluster::down_held(&place, name, &progress, &Stop::never()).await;
-        return match (outcome, gone) {
-            (Ok(plays), Ok(())) => Ok(plays),
-            (Err(first), Ok(())) => Err(first),
-            (Ok(_), Err(second)) => Err(second),
-            (Err(first), Err(second)) => Err(KindError::LeftBehind {
-                first: Box::new(first),
-                second: Box::new(second),
-            }),
-        };
+        return KindError::with_clearing(outcome, gone);
     }
     outcome
 }
@@ -168,7 +161,7 @@ async fn on_existing(
     let found = docker::find(&name, stop).await?;
     let networks = found.nodes.first().map(|node| node.networks.as_slice());
     let network = networks.and_then(<[String]>::first).ok_or_else(not_kind)?;
-    let image = registry_image(options, progress, stop).await?;
+    let image = registry_image(options.registry_binary.clone(), progress, stop).await?;
     let site = SiteSpec {
         cluster: name.to_string(),
         network: network.clone(),
@@ -217,22 +210,13 @@ fn nodes_for(jobs: &[Job]) -> u8 {
 }
 
 /// The image of fake-registry, built and loaded where Docker does not have it.
-async fn registry_image(
-    options: &KindOptions,
+pub(super) async fn registry_image(
+    binary: Option<PathBuf>,
     progress: &Progress,
     stop: &Stop,
 ) -> Result<String, KindError> {
     let task = progress.task("the registry's image");
-    let binary = options.registry_binary.clone();
-    let made = tokio::task::spawn_blocking(move || {
-        image::quick(image::Program::FakeRegistry, binary.as_deref())
-    })
-    .await;
-    let (archive, id) = made
-        .map_err(|error| KindError::Runtime {
-            source: error.into(),
-        })?
-        .map_err(|source| KindError::RegistryImage { source })?;
+    let (archive, id) = archive(Program::FakeRegistry, binary).await?;
     stop.check()?;
     if docker::image(&id, stop).await?.is_none() {
         Call::new("docker")
@@ -244,6 +228,18 @@ async fn registry_image(
     }
     task.done();
     Ok(id)
+}
+
+/// The image of a program as a file, and its id.
+pub(super) async fn archive(
+    program: Program,
+    binary: Option<PathBuf>,
+) -> Result<(PathBuf, String), KindError> {
+    let made = tokio::task::spawn_blocking(move || image::quick(program, binary.as_deref())).await;
+    made.map_err(|error| KindError::Runtime {
+        source: error.into(),
+    })?
+    .map_err(|source| KindError::RegistryImage { source })
 }
 
 async fn on_site(
@@ -259,7 +255,7 @@ async fn on_site(
     task.done();
     if let Err(interrupted) = stop.check() {
         let closed = site.close().await.map_err(|error| site_error(&error));
-        return Err(closed.err().unwrap_or(interrupted));
+        return KindError::with_clearing(Err(interrupted), closed);
     }
     let played = tokio::select! {
         biased;
@@ -267,17 +263,8 @@ async fn on_site(
         plays = play_all(&site, jobs, options, progress) => Some(plays),
     };
     let closed = site.close().await.map_err(|error| site_error(&error));
-    match played {
-        // The nodes are compared one last time: what many scenarios did together.
-        Some(plays) => closed.map(|()| plays),
-        None => Err(match closed {
-            Ok(()) => KindError::Interrupted,
-            Err(second) => KindError::LeftBehind {
-                first: Box::new(KindError::Interrupted),
-                second: Box::new(second),
-            },
-        }),
-    }
+    // The nodes are compared one last time: what many scenarios did together.
+    KindError::with_clearing(played.ok_or(KindError::Interrupted), closed)
 }
 
 fn site_error(error: &dyn std::error::Error) -> KindError {

@@ -37,6 +37,10 @@ impl Nodes {
 pub(crate) struct StockImage(Box<str>);
 
 impl StockImage {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// kind's image of a release: `1.31.4`.
     pub(crate) fn of_release(text: &str) -> Result<Self, String> {
         let number = text.strip_prefix('v').unwrap_or(text);

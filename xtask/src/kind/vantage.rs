@@ -5,13 +5,14 @@
 //! the checker not to be had, interrupted in the middle, and with nothing wrong. After each of them the namespace must
 //! be empty. What the checker says is read from its own JSON; nothing of the cluster stays.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use clap::Args;
+use pull_scenarios::kind::LABEL;
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::cluster;
 use super::command::{Call, Stop};
@@ -20,10 +21,11 @@ use super::docker;
 use super::error::KindError;
 use super::name::ClusterName;
 use super::place::Place;
+use super::play::{archive, registry_image};
 use super::progress::Progress;
 use super::step::Suite;
 use super::stock::Nodes;
-use crate::image::{self, Program};
+use crate::image::Program;
 
 /// Where the probes are.
 const NAMESPACE: &str = "pullcheck";
@@ -63,14 +65,10 @@ pub(super) async fn run(
     let name = &wanted.name;
     let _lock = cluster::lock(place, name)?;
     docker::runs_nodes(stop).await?;
-    let registry_image = archive(
-        Program::FakeRegistry,
-        wanted.registry_binary.clone(),
-        progress,
-    );
-    let (registry_archive, registry_image) = registry_image.await?;
-    let checker = archive(Program::Pullcheck, wanted.checker_binary.clone(), progress);
-    let (checker_archive, _) = checker.await?;
+    let registry_image = registry_image(wanted.registry_binary.clone(), progress, stop).await?;
+    let task = progress.task("the checker's image");
+    let (checker, _) = archive(Program::Pullcheck, wanted.checker_binary.clone()).await?;
+    task.done();
     let spec = ClusterSpec {
         name: name.clone(),
         nodes: 2,
@@ -78,58 +76,31 @@ pub(super) async fn run(
     };
     let of = Nodes::Built(wanted.suite);
     let kubeconfig = cluster::up_held(place, &spec, &of, progress, stop).await?;
-    let stage = Stage {
+    // From here on there is a cluster: nothing returns before it is seen to.
+    let mut stage = Stage {
         kubeconfig,
-        nodes: docker::find(name, stop)
-            .await?
-            .nodes
-            .into_iter()
-            .map(|node| node.name)
-            .collect(),
+        nodes: Vec::new(),
         registry: format!("{name}-vantage-registry"),
         network: name.network(),
+        label: format!("{LABEL}={name}"),
     };
-    let played = async {
-        stage
-            .prepare(&registry_archive, &registry_image, &checker_archive, stop)
-            .await?;
-        stage.play(progress, stop).await
+    let outcome = match docker::find(name, stop).await {
+        Ok(found) => {
+            stage.nodes = found.nodes.into_iter().map(|node| node.name).collect();
+            let played = async {
+                stage.prepare(&registry_image, &checker, stop).await?;
+                stage.play(progress, stop).await
+            };
+            played.await
+        }
+        Err(error) => Err(error),
     };
-    let outcome = played.await;
-    let cleared = stage.clear().await;
-    let gone = if wanted.keep {
-        Ok(())
+    let cleared = if wanted.keep {
+        stage.clear().await
     } else {
         cluster::down_held(place, name, progress, &Stop::never()).await
     };
-    match (outcome, cleared.and(gone)) {
-        (Ok(lines), Ok(())) => Ok(lines),
-        (Err(first), Ok(())) => Err(first),
-        (Ok(_), Err(second)) => Err(second),
-        (Err(first), Err(second)) => Err(KindError::LeftBehind {
-            first: Box::new(first),
-            second: Box::new(second),
-        }),
-    }
-}
-
-async fn archive(
-    program: Program,
-    binary: Option<PathBuf>,
-    progress: &Progress,
-) -> Result<(PathBuf, String), KindError> {
-    let task = progress.task(match program {
-        Program::FakeRegistry => "the registry's image",
-        Program::Pullcheck => "the checker's image",
-    });
-    let made = tokio::task::spawn_blocking(move || image::quick(program, binary.as_deref())).await;
-    let made = made
-        .map_err(|error| KindError::Runtime {
-            source: error.into(),
-        })?
-        .map_err(|source| KindError::RegistryImage { source })?;
-    task.done();
-    Ok(made)
+    KindError::with_clearing(outcome, cleared)
 }
 
 /// The cluster, and the registry beside it.
@@ -139,6 +110,8 @@ struct Stage {
     nodes: Vec<String>,
     registry: String,
     network: String,
+    /// By which `kind down` finds the registry.
+    label: String,
 }
 
 /// What one question came to.
@@ -150,33 +123,26 @@ struct Asked {
 impl Stage {
     async fn prepare(
         &self,
-        registry_archive: &std::path::Path,
         registry_image: &str,
-        checker_archive: &std::path::Path,
+        checker: &Path,
         stop: &Stop,
     ) -> Result<(), KindError> {
-        if docker::image(registry_image, stop).await?.is_none() {
-            Call::new("docker")
-                .arguments(["load", "--quiet", "--input"])
-                .arguments([registry_archive])
-                .within(Duration::from_mins(5))
-                .text(stop)
-                .await?;
-        }
         self.remove_registry().await?;
-        let folder = self.kubeconfig.with_file_name("vantage-registry.yaml");
+        let file = self.kubeconfig.with_file_name("vantage-registry.yaml");
         let config = "any-host: localhost\nhosts:\n  - name: localhost\n    images: [team/web:v1 linux/amd64 2x64KiB]\n";
-        std::fs::write(&folder, config).map_err(|source| KindError::File {
+        std::fs::write(&file, config).map_err(|source| KindError::File {
             doing: "write",
-            path: folder.clone(),
+            path: file.clone(),
             source,
         })?;
-        let mount = format!("{}:/config.yaml:ro", folder.display());
+        let mount = format!("{}:/config.yaml:ro", file.display());
         docker_call([
             "run",
             "--detach",
             "--name",
             &self.registry,
+            "--label",
+            &self.label,
             "--network",
             &self.network,
             "--volume",
@@ -194,7 +160,7 @@ impl Stage {
                 r#"docker exec --interactive "$1" ctr --namespace k8s.io images import - < "$0""#;
             Call::new("bash")
                 .arguments(["-c", script])
-                .arguments([checker_archive])
+                .arguments([checker])
                 .arguments([node])
                 .within(Duration::from_mins(3))
                 .text(stop)
@@ -332,7 +298,9 @@ impl Stage {
             .arguments(["-INT", &id])
             .text(stop)
             .await?;
-        let status = child.wait().await.map_err(started)?;
+        let ended = timeout(GOING, child.wait()).await;
+        let ended = ended.map_err(|_| failed("an interrupted run does not end"))?;
+        let status = ended.map_err(started)?;
         if status.code() != Some(130) {
             return Err(failed(&format!("an interrupted run ended with {status}")));
         }
@@ -409,10 +377,11 @@ impl Stage {
 
     /// Takes back what is not the cluster's own.
     async fn clear(&self) -> Result<(), KindError> {
+        let mut outcome = self.remove_registry().await;
         for node in &self.nodes {
-            self.clear_filter(node).await?;
+            outcome = outcome.and(self.clear_filter(node).await);
         }
-        self.remove_registry().await
+        outcome
     }
 }
 

@@ -1,6 +1,7 @@
 //! What was not as expected in the last run, kept beside the program that played it: each play by id or
 //! file, with its seed, and what the whole run was played on.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -42,14 +43,15 @@ pub(super) fn remember(jobs: &[Job], plays: &[Play], ground: &Ground) {
 
 /// The plays that were not as expected, or did not come to an end.
 fn unlike(jobs: &[Job], plays: &[Play]) -> Vec<(String, u64)> {
-    let well = |job: &&Job| {
-        plays.iter().any(|play| {
-            play.scenario.id() == job.scenario.id()
-                && play.seed == job.seed
-                && matches!(play.ending, Ending::Passed | Ending::Skipped(_))
-        })
-    };
-    let bad = jobs.iter().filter(|job| !well(job));
+    // Two files may have one id: then all of its plays have to be well.
+    let mut well = BTreeMap::new();
+    for play in plays {
+        let this = matches!(play.ending, Ending::Passed | Ending::Skipped(_));
+        *well.entry((play.scenario.id(), play.seed)).or_insert(true) &= this;
+    }
+    let bad = jobs
+        .iter()
+        .filter(|job| well.get(&(job.scenario.id(), job.seed)) != Some(&true));
     bad.map(|job| (job.name.clone(), job.seed)).collect()
 }
 

@@ -10,7 +10,7 @@ mod progress;
 mod room;
 mod session;
 
-use std::io;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -22,7 +22,7 @@ use sim_cluster::live::Speed;
 use self::progress::{Progress, ProgressError};
 use self::room::{Terminal, say};
 use self::session::{Ended, Lesson};
-use crate::cluster::UpError;
+use crate::cluster::{End, UpError};
 
 const UNFINISHED: u8 = 1;
 const USAGE: u8 = 2;
@@ -103,12 +103,17 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(UNFINISHED),
         Err(WorkshopError::Interrupted) => {
-            eprintln!("\ninterrupted; what you have is kept");
+            // There may be no terminal any more to say it on.
+            let _ = writeln!(io::stderr(), "\ninterrupted; what you have is kept");
             ExitCode::from(INTERRUPTED)
         }
-        // Someone closed the pipe, as `head` does.
+        // Someone closed the pipe, as `head` does. Of a session that ended so nothing more is known.
         Err(WorkshopError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            ExitCode::SUCCESS
+            if arguments.list {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(UNFINISHED)
+            }
         }
         Err(WorkshopError::Up(error)) => {
             eprintln!("error: {}", error.page());
@@ -165,19 +170,38 @@ async fn until_interrupted<T>(
     loop {
         tokio::select! {
             biased;
-            () = crate::cluster::end() => {
-                if !room::is_for_a_program() {
+            from = crate::cluster::end() => {
+                if from == End::Asked || !room::is_for_a_program() {
                     return Err(WorkshopError::Interrupted);
                 }
             }
+            () = hung_up() => return Err(WorkshopError::Interrupted),
             outcome = &mut session => return outcome,
         }
     }
 }
 
+/// The terminal is gone, and whoever sat at it.
+async fn hung_up() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut gone) = signal(SignalKind::hangup()) {
+            gone.recv().await;
+            return;
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
 /// Whether everything was named and mended.
 async fn learn(arguments: &Arguments, wanted: &Chosen) -> Result<bool, WorkshopError> {
-    let mut progress = Progress::open(&learner(arguments))?;
+    let learner = learner(arguments);
+    if let (true, Chosen::Course(course)) = (arguments.list, wanted) {
+        say(&table(course, &Progress::look(&learner)?))?;
+        return Ok(true);
+    }
+    let mut progress = Progress::open(&learner)?;
     match wanted {
         Chosen::One(scenario) => {
             if arguments.again {
@@ -203,10 +227,6 @@ async fn take(
     progress: &mut Progress,
 ) -> Result<bool, WorkshopError> {
     let lessons = &course.lessons.value;
-    if arguments.list {
-        say(&table(course, progress))?;
-        return Ok(true);
-    }
     if arguments.again {
         for lesson in lessons {
             progress.forget(&lesson.scenario.value)?;
@@ -286,13 +306,13 @@ fn table(course: &Course, progress: &Progress) -> String {
     lines.join("\n")
 }
 
-/// The name that was given, or the one that the system knows.
+/// The name that was given, or the one that the system knows, where it can be one here.
 fn learner(arguments: &Arguments) -> String {
     let known = || {
         ["USER", "USERNAME", "LOGNAME"]
             .iter()
             .filter_map(|name| std::env::var(name).ok())
-            .find(|name| !name.is_empty())
+            .find(|name| progress::is_name(name))
     };
     arguments
         .learner

@@ -34,8 +34,9 @@ pub(super) enum ProgressError {
 pub(super) struct Progress {
     path: PathBuf,
     record: Map<String, Value>,
-    /// Held for as long as the session lives; the system lets go of it with the process.
-    _lock: File,
+    /// Held for as long as the session lives; the system lets go of it with the process. None where it is only
+    /// looked at.
+    _lock: Option<File>,
 }
 
 impl Progress {
@@ -44,10 +45,18 @@ impl Progress {
         Self::open_in(&folder()?, learner)
     }
 
+    /// What is kept of a learner, to be looked at: also while a session runs.
+    pub(super) fn look(learner: &str) -> Result<Self, ProgressError> {
+        Self::look_in(&folder()?, learner)
+    }
+
+    fn look_in(folder: &Path, learner: &str) -> Result<Self, ProgressError> {
+        let path = of(folder, learner)?;
+        Self::read(path, None)
+    }
+
     fn open_in(folder: &Path, learner: &str) -> Result<Self, ProgressError> {
-        if !is_name(learner) {
-            return Err(ProgressError::Name(learner.chars().take(60).collect()));
-        }
+        let path = of(folder, learner)?;
         let folder = folder.join("workshop");
         let io = |path: &Path| {
             let path = path.to_owned();
@@ -68,13 +77,16 @@ impl Progress {
             }
             Err(fs::TryLockError::Error(source)) => return Err(io(&lock_path)(source)),
         }
-        let path = folder.join(format!("{learner}.json"));
+        Self::read(path, Some(lock))
+    }
+
+    fn read(path: PathBuf, lock: Option<File>) -> Result<Self, ProgressError> {
         let record = match read(&path) {
             Ok(Some(text)) => {
                 parse(&text).ok_or_else(|| ProgressError::Unreadable(path.clone()))?
             }
             Ok(None) => Map::new(),
-            Err(source) => return Err(io(&path)(source)),
+            Err(source) => return Err(ProgressError::Io { path, source }),
         };
         Ok(Self {
             path,
@@ -128,6 +140,14 @@ impl Progress {
     }
 }
 
+/// The file of a learner.
+fn of(folder: &Path, learner: &str) -> Result<PathBuf, ProgressError> {
+    if !is_name(learner) {
+        return Err(ProgressError::Name(learner.chars().take(60).collect()));
+    }
+    Ok(folder.join("workshop").join(format!("{learner}.json")))
+}
+
 fn read(path: &Path) -> io::Result<Option<String>> {
     let file = match File::open(path) {
         Ok(file) => file,
@@ -147,7 +167,7 @@ fn parse(text: &str) -> Option<Map<String, Value>> {
     value.get("scenarios")?.as_object().cloned()
 }
 
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     let first = name.chars().next();
     name.len() <= 40
         && first.is_some_and(|c| c.is_ascii_alphanumeric())
@@ -187,6 +207,8 @@ mod tests {
         assert_eq!(bob.marks("bad-tag"), None);
         let twice = Progress::open_in(folder.path(), "ann").err().unwrap();
         assert!(twice.to_string().contains("is running"), "{twice}");
+        let looked = Progress::look_in(folder.path(), "ann").unwrap();
+        assert!(looked.marks("bad-tag").is_some());
         drop(ann);
         let mut ann = Progress::open_in(folder.path(), "ann").unwrap();
         assert_eq!(ann.marks("bad-tag"), Some(marks));

@@ -1,6 +1,7 @@
 //! The room in which one scenario is learnt: the cluster, the terminal, and what is typed.
 //!
-//! Lines come from a thread of their own, so that a session can end also while it waits for one.
+//! Lines come from a thread of their own, so that a session can end also while it waits for one. It reads when
+//! one is wanted only: in between the keyboard belongs to what the learner runs, such as `kubectl edit`.
 //! Work is done in the simulation, where time then passes as fast as it goes.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
@@ -32,6 +33,7 @@ pub(super) enum Heard {
 }
 
 pub(super) struct Terminal {
+    wanted: std::sync::mpsc::Sender<()>,
     lines: mpsc::Receiver<String>,
     /// Whether a person sits there.
     pub(super) person: bool,
@@ -41,11 +43,12 @@ pub(super) struct Terminal {
 impl Terminal {
     pub(super) fn open() -> io::Result<Self> {
         let (said, lines) = mpsc::channel(1);
+        let (wanted, asked) = std::sync::mpsc::channel();
         let thread = std::thread::Builder::new().name("keyboard".to_owned());
         thread.spawn(move || {
             let mut input = io::stdin().lock();
             let mut line = Vec::new();
-            loop {
+            while asked.recv().is_ok() {
                 line.clear();
                 match read_line(&mut input, &mut line) {
                     Ok(0) | Err(_) => return,
@@ -60,6 +63,7 @@ impl Terminal {
         let person = io::stdin().is_terminal() && io::stdout().is_terminal();
         let columns = usize::from(console::Term::stdout().size().1);
         Ok(Self {
+            wanted,
             lines,
             person,
             width: if person { columns.clamp(60, 110) } else { 100 },
@@ -75,6 +79,8 @@ impl Terminal {
         if self.person {
             say_raw(prompt)?;
         }
+        // A thread that is gone has met the end of its input: then there are no lines either.
+        let _ = self.wanted.send(());
         loop {
             tokio::select! {
                 biased;

@@ -10,6 +10,7 @@ mod manifests;
 mod pods;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,9 +19,10 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Api, DeleteParams, ListParams, LogParams, PostParams, PropagationPolicy};
 use kube::{Client, Error};
-use tokio::time::{Instant, sleep};
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, sleep, timeout_at};
 
-use super::pages::plain;
+use super::pages::{PAGE, plain};
 use crate::nodes::{Fleet, FleetError, FleetSeen, Heard, MAX_HEARD, NoProbe, NodeSeen, Order};
 use crate::world::WallClock;
 
@@ -37,9 +39,7 @@ const GOING: Duration = Duration::from_secs(20);
 const CLEAN: Duration = Duration::from_secs(10);
 /// Beyond our own deadline, the Job's own one: it ends what nobody ends any more.
 const GRACE: Duration = Duration::from_mins(1);
-/// Objects asked for at a time.
-const PAGE: u32 = 500;
-/// Nodes that are read in all.
+/// Nodes, and pods of one run, that are read in all.
 const MAX_NODES: usize = 5000;
 /// Times that a name is tried anew.
 const NAMES: usize = 3;
@@ -194,22 +194,12 @@ impl JobFleet {
     /// Every node that is meant; with what keeps a probe from it.
     async fn nodes(&self) -> Result<Vec<(String, Option<String>)>, FleetError> {
         let api = Api::<Node>::all(self.client.clone());
-        let mut params = ListParams {
+        let params = ListParams {
             label_selector: self.settings.selector.clone(),
-            limit: Some(PAGE),
             ..ListParams::default()
         };
-        let mut found = Vec::new();
-        loop {
-            let page = api.list(&params).await;
-            let page = page.map_err(|error| self.refused(&error, "list", "nodes", false))?;
-            found.extend(page.items.iter().filter_map(pods::usable));
-            let more = page.metadata.continue_.filter(|token| !token.is_empty());
-            match more.filter(|_| found.len() < MAX_NODES) {
-                Some(token) => params.continue_token = Some(token),
-                None => return Ok(found),
-            }
-        }
+        let found = pages(&api, params, |node| pods::usable(&node)).await;
+        found.map_err(|error| self.refused(&error, "list", "nodes", false))
     }
 
     async fn create(
@@ -234,7 +224,8 @@ impl JobFleet {
                     number = number.wrapping_mul(31).wrapping_add(7);
                 }
                 Err(error) => {
-                    if matches!(&error, Error::Api(_)) {
+                    // A refusal made nothing; behind any other answer there may be one.
+                    if matches!(&error, Error::Api(status) if status.code < 500) {
                         self.note(&name, false);
                     }
                     return Err(self.refused(&error, "create", "jobs", true));
@@ -268,9 +259,11 @@ impl JobFleet {
         let mut told: BTreeMap<&String, Result<Heard, NoProbe>> = BTreeMap::new();
         let mut states: BTreeMap<String, String> = BTreeMap::new();
         let mut unplaced = String::new();
+        let mut unread: Option<String>;
         loop {
-            match self.list(job).await {
-                Err(error) => {
+            match timeout_at(end, self.list(job)).await {
+                Err(_) => unread = Some("the API server gave no answer in time".to_owned()),
+                Ok(Err(error)) => {
                     let text = plain(&error);
                     if matches!(&error, Error::Api(status) if matches!(status.code, 401 | 403)) {
                         for node in nodes {
@@ -278,8 +271,10 @@ impl JobFleet {
                                 .or_insert_with(|| Err(NoProbe::Unread { text: text.clone() }));
                         }
                     }
+                    unread = Some(text);
                 }
-                Ok(pods) => {
+                Ok(Ok(pods)) => {
+                    unread = None;
                     any |= !pods.is_empty();
                     for pod in &pods {
                         let node = pods::node_of(pod);
@@ -317,7 +312,8 @@ impl JobFleet {
                     }
                 }
             }
-            if !any && told.is_empty() && begun.elapsed() >= FIRST {
+            let none = unread.is_none() && !any && told.is_empty();
+            if none && begun.elapsed() >= FIRST {
                 return Err(FleetError::NoPods {
                     namespace: self.settings.namespace.clone(),
                     account: self.settings.account.clone(),
@@ -331,11 +327,12 @@ impl JobFleet {
         let seen = nodes.iter().map(|node| NodeSeen {
             name: node.clone(),
             heard: told.remove(node).unwrap_or_else(|| {
-                Err(match states.get(node) {
-                    Some(state) => NoProbe::Late {
+                Err(match (states.get(node), &unread) {
+                    (Some(state), _) => NoProbe::Late {
                         state: state.clone(),
                     },
-                    None => NoProbe::Unplaced {
+                    (None, Some(text)) => NoProbe::Unread { text: text.clone() },
+                    (None, None) => NoProbe::Unplaced {
                         message: unplaced.clone(),
                     },
                 })
@@ -345,19 +342,8 @@ impl JobFleet {
     }
 
     async fn list(&self, job: &str) -> Result<Vec<Pod>, Error> {
-        let mut params = ListParams::default()
-            .labels(&format!("{}={job}", manifests::RUN))
-            .limit(PAGE);
-        let mut found = Vec::new();
-        loop {
-            let page = self.pods().list(&params).await?;
-            found.extend(page.items);
-            let more = page.metadata.continue_.filter(|token| !token.is_empty());
-            match more.filter(|_| found.len() < MAX_NODES) {
-                Some(token) => params.continue_token = Some(token),
-                None => return Ok(found),
-            }
-        }
+        let params = ListParams::default().labels(&format!("{}={job}", manifests::RUN));
+        pages(&self.pods(), params, Some).await
     }
 
     async fn read(&self, pod: &Pod, node: &str, code: i32, text: String) -> Result<Heard, NoProbe> {
@@ -453,6 +439,28 @@ impl Fleet for JobFleet {
 
     fn signs_in(&self) -> bool {
         !self.settings.secrets.is_empty() || self.settings.providers.is_some()
+    }
+}
+
+/// What `keep` keeps of a list, page by page.
+async fn pages<K, T>(
+    api: &Api<K>,
+    mut params: ListParams,
+    keep: impl Fn(K) -> Option<T>,
+) -> Result<Vec<T>, Error>
+where
+    K: Clone + DeserializeOwned + Debug,
+{
+    params.limit = Some(PAGE);
+    let mut found = Vec::new();
+    loop {
+        let page = api.list(&params).await?;
+        found.extend(page.items.into_iter().filter_map(&keep));
+        let more = page.metadata.continue_.filter(|token| !token.is_empty());
+        match more.filter(|_| found.len() < MAX_NODES) {
+            Some(token) => params.continue_token = Some(token),
+            None => return Ok(found),
+        }
     }
 }
 

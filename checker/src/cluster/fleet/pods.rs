@@ -2,18 +2,10 @@
 
 use k8s_openapi::api::core::v1::{Node, Pod};
 
+use super::manifests::CONTAINER;
+use crate::symptom::PULL_REASONS;
 use crate::wire::Excerpt;
 
-/// Waiting reasons of a container whose image the kubelet cannot get.
-const NO_IMAGE: [&str; 7] = [
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "InvalidImageName",
-    "ErrImageNeverPull",
-    "ImageInspectError",
-    "RegistryUnavailable",
-    "SignatureValidationFailed",
-];
 /// Waiting reasons of a container that will not run.
 const STUCK: [&str; 4] = [
     "CreateContainerConfigError",
@@ -71,10 +63,11 @@ pub(super) fn state(pod: &Pod) -> State {
             .as_str()
             .to_owned()
     };
+    // A webhook may have put others beside it.
     let container = status
         .container_statuses
         .as_ref()
-        .and_then(|all| all.first());
+        .and_then(|all| all.iter().find(|one| one.name == CONTAINER));
     let current = container.and_then(|one| one.state.as_ref());
     if let Some(ended) = current.and_then(|state| state.terminated.as_ref()) {
         let said = ended.message.as_ref().or(ended.reason.as_ref());
@@ -86,7 +79,7 @@ pub(super) fn state(pod: &Pod) -> State {
     if let Some(waiting) = current.and_then(|state| state.waiting.as_ref()) {
         let reason = safe(waiting.reason.as_ref());
         let message = safe(waiting.message.as_ref());
-        if NO_IMAGE.contains(&reason.as_str()) {
+        if PULL_REASONS.contains(&reason.as_str()) {
             return State::NoImage { reason, message };
         }
         let words = if message.is_empty() {

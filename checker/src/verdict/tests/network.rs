@@ -3,7 +3,7 @@
 use super::{Asked, Record, blocked, candidates, socket, told};
 use crate::cause::Cause;
 use crate::clue::Clue;
-use crate::evidence::{Certificate, Identity, Role, Seen, TlsFailure};
+use crate::evidence::{Certificate, Identity, MirrorOutcome, Role, Seen, TlsFailure};
 use crate::stage::Stage;
 use crate::verdict::Verdict;
 use crate::wire::Excerpt;
@@ -290,4 +290,32 @@ fn without_a_look_from_the_node_its_time_out_stays_open() {
         .judge(&record);
     assert!(candidates(&got).contains(&Cause::FirewallDrop), "{got:#?}");
     assert!(!matches!(got.verdict, Verdict::Pullable));
+}
+
+/// A mirror that fails in front of a registry that is out of reach, as seen from one place.
+fn behind_a_mirror(from: &str) -> Record {
+    let mut record = Record::of("registry.example");
+    let outcome = MirrorOutcome::Failed { stage: Stage::Dns };
+    let seen = Seen::MirrorTried { outcome };
+    record.push(from, Stage::Dns, Role::Mirror, "mirror.example", None, seen);
+    dial(record, from, "10.1.0.4:443", DialError::Refused)
+}
+
+#[test]
+fn a_mirror_seen_from_a_workstation_is_weighed_against_the_node_s_words() {
+    let full = || told("a", Clue::DiskFull, Stage::Unpack, "no space left");
+    let gone = told("a", Clue::TagNotFound, Stage::Manifest, "v1: not found");
+    let said = |notes: &[String], what: &str| notes.iter().any(|note| note.contains(what));
+
+    let other = asked().told(full()).judge(&behind_a_mirror("here"));
+    blocked(&other, Cause::DiskFull, &[]);
+    assert!(said(&other.notes, "mirror-broken"), "{:?}", other.notes);
+
+    let alike = asked().told(gone).judge(&behind_a_mirror("here"));
+    blocked(&alike, Cause::MirrorBroken, &[]);
+    assert!(said(&alike.notes, "says the same"), "{:?}", alike.notes);
+
+    let from_node = asked().told(full()).judge(&behind_a_mirror("a"));
+    blocked(&from_node, Cause::MirrorBroken, &[]);
+    assert!(said(&from_node.notes, "disk-full"), "{:?}", from_node.notes);
 }

@@ -3,7 +3,8 @@
 use super::{Asked, Record, blocked, candidates, told};
 use crate::cause::Cause;
 use crate::clue::Clue;
-use crate::evidence::{HttpFailure, Identity, Method, Seen};
+use crate::evidence::{HttpFailure, Identity, ManifestKind, ManifestSeen, Method, Seen};
+use crate::reference::Target;
 use crate::stage::Stage;
 use crate::wire::Excerpt;
 
@@ -51,6 +52,37 @@ fn the_cause_is_gone_and_the_pod_still_waits() {
         candidates(&got).contains(&Cause::StaleBackoff),
         "seen from a workstation only: {got:#?}"
     );
+}
+
+#[test]
+fn a_chart_that_cannot_be_unpacked_is_no_back_off_that_outlives_its_reason() {
+    let text = "failed to pull and unpack image \"registry.example/team/web:v1\": failed to unpack image on \
+                snapshotter overlayfs: mismatched image rootfs and manifest layers";
+    let read = crate::explain::explain(text);
+    let found = |from: &str, kind| {
+        let seen = ManifestSeen {
+            method: Method::Get,
+            target: Target::Tag("v1".into()),
+            digest: None,
+            media_type: Excerpt::new("application/vnd.oci.image.manifest.v1+json"),
+            size: None,
+            kind,
+            rate_limit: None,
+        };
+        Record::of("registry.example")
+            .reached(from, "20.1.0.4:443")
+            .seen(from, Stage::Manifest, Seen::ManifestFound(seen))
+            .ended(from, Stage::Blob, Identity::Anonymous, true)
+    };
+    let asked = Asked::image(IMAGE)
+        .on("a")
+        .told(told("a", read.clue, read.stage, text));
+    for from in ["a", "here"] {
+        let got = asked.judge(&found(from, ManifestKind::Artifact));
+        blocked(&got, Cause::ArtifactNotImage, &[]);
+    }
+    let image = asked.judge(&found("a", ManifestKind::Image));
+    blocked(&image, Cause::StaleBackoff, &[]);
 }
 
 #[test]

@@ -67,8 +67,6 @@ pub(crate) struct Container {
     pub(crate) command: Vec<String>,
     /// Names of the volumes it mounts.
     pub(crate) volumes: Vec<String>,
-    /// All of it.
-    pub(crate) object: Value,
 }
 
 impl Container {
@@ -110,7 +108,6 @@ pub(crate) fn containers(pod: &Value, field: &str) -> Vec<Container> {
                     .iter()
                     .map(|m| text(m, &["name"]).to_owned())
                     .collect(),
-                object: value.clone(),
             }
         })
         .collect()

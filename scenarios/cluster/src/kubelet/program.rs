@@ -48,6 +48,10 @@ impl Program {
         image: &Image,
     ) -> Option<Self> {
         let given = kubelet.programs.as_ref()?;
+        let described = ["containers", "initContainers", "ephemeralContainers"]
+            .into_iter()
+            .flat_map(|field| pod::list(pod, &["spec", field]))
+            .find(|one| pod::text(one, &["name"]) == container.name)?;
         let words = if container.command.is_empty() {
             image.command.clone()
         } else {
@@ -56,8 +60,8 @@ impl Program {
         let start = program::Start {
             image: container.image.clone(),
             words,
-            environment: program::environment(pod, &container.object),
-            files: program::files(pod, &container.object, |name| {
+            environment: program::environment(pod, described),
+            files: program::files(pod, described, |name| {
                 let namespace = pod::namespace(pod);
                 kubelet.store.get_shared(Kind::Secret, namespace, name)
             }),

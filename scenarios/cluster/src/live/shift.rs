@@ -33,10 +33,10 @@ const FIELDS: &[&str] = &[
     "acquireTime",
     "time",
 ];
+/// Maps that people fill with names of their own.
+const OF_PEOPLE: &[&str] = &["annotations", "binaryData", "data", "labels", "stringData"];
 /// `2026-01-02T03:04:05`; a fraction and `Z` follow.
 const SECONDS: usize = 19;
-/// A key, its quotes, the colon and a whole date: what may be cut in two by the end of a piece.
-const LONGEST: usize = 64;
 
 /// Moves the dates of an answer.
 pub(super) fn shifted(
@@ -51,78 +51,104 @@ pub(super) fn shifted(
         return answer;
     }
     let (parts, body) = answer.into_parts();
-    // Kept back is only what may be the beginning of a date; an event of a watch ends its line.
-    let mut held = Vec::new();
+    let mut reader = Reader::default();
     let pieces = body
         .into_data_stream()
         .map(Some)
         .chain(futures::stream::iter([None]));
     let moved = pieces.filter_map(move |piece| {
         let out = match piece {
-            Some(Ok(piece)) => {
-                let by = by().as_secs();
-                if by == 0 && held.is_empty() {
-                    Some(Ok(piece))
-                } else {
-                    held.extend_from_slice(&piece);
-                    let rest = held.split_off(whole(&held));
-                    let mut out = std::mem::replace(&mut held, rest);
-                    shift(&mut out, by);
-                    (!out.is_empty()).then(|| Ok(Bytes::from(out)))
-                }
-            }
-            Some(Err(error)) => Some(Err(error)),
-            None => (!held.is_empty()).then(|| Ok(Bytes::from(std::mem::take(&mut held)))),
+            Some(piece) => piece.map(|piece| reader.pass(&piece, by().as_secs())),
+            // What never ended goes as it came.
+            None => Ok(std::mem::take(&mut reader.open)),
         };
-        std::future::ready(out)
+        let is_something = !out.as_ref().is_ok_and(Vec::is_empty);
+        std::future::ready(is_something.then(|| out.map(Bytes::from)))
     });
     Response::from_parts(parts, Body::from_stream(moved))
 }
 
-/// How much of a text holds no date that is cut in two.
-fn whole(text: &[u8]) -> usize {
-    let from = text.len().saturating_sub(LONGEST);
-    let tail = text.get(from..).unwrap_or_default();
-    // A line or an object that is closed has no date under way.
-    let closed = tail
-        .iter()
-        .rposition(|byte| matches!(byte, b'\n' | b'}' | b']' | b',' | b'{'));
-    closed.map_or(from, |at| from + at + 1)
+/// Reads JSON piece by piece, one value or one a line. Kept back is only a string whose end is still to come: an
+/// event of a watch has none at the end of its line.
+#[derive(Default)]
+struct Reader {
+    /// That string, with the quote before it.
+    open: Vec<u8>,
+    /// Whether a backslash was the last of it.
+    escaped: bool,
+    /// The last string that may be a key.
+    word: Vec<u8>,
+    /// Whether what comes is the value of that key.
+    keyed: bool,
+    /// For every object and list that one is in: whether people fill it.
+    levels: Vec<bool>,
 }
 
-/// Moves every date of a field that a server sets, in place: a date keeps its length.
-fn shift(text: &mut [u8], by: i64) {
-    let mut at = 0;
-    while let Some(found) = next_date(text, at) {
-        if let Some(date) = text.get_mut(found..found + SECONDS)
+impl Reader {
+    /// The text as far as it can be given out, with its dates moved in place: a date keeps its length.
+    fn pass(&mut self, piece: &[u8], by: i64) -> Vec<u8> {
+        let mut text = std::mem::take(&mut self.open);
+        let from = text.len();
+        text.extend_from_slice(piece);
+        let mut quote = (from > 0).then_some(0);
+        for at in from..text.len() {
+            let byte = text.get(at).copied().unwrap_or_default();
+            match quote {
+                Some(_) if self.escaped => self.escaped = false,
+                Some(_) if byte == b'\\' => self.escaped = true,
+                Some(start) if byte == b'"' => {
+                    quote = None;
+                    self.string(text.get_mut(start + 1..at).unwrap_or_default(), by);
+                }
+                Some(_) => {}
+                None if byte == b'"' => quote = Some(at),
+                None => self.between(byte),
+            }
+        }
+        if let Some(start) = quote {
+            self.open = text.split_off(start);
+        }
+        text
+    }
+
+    /// A whole string: a key, or a value that may be a date.
+    fn string(&mut self, text: &mut [u8], by: i64) {
+        if !self.keyed {
+            self.word.clear();
+            self.word.extend_from_slice(text);
+        } else if self.is_one_of(FIELDS)
+            && !self.is_of_people()
+            && let Some(date) = text.get_mut(..SECONDS)
             && let Some(moved) = moved(date, by)
         {
             date.copy_from_slice(moved.as_bytes());
         }
-        at = found + SECONDS;
     }
-}
 
-/// Where the next date of such a field begins.
-fn next_date(text: &[u8], from: usize) -> Option<usize> {
-    const BETWEEN: &[u8] = b"\":\"";
-    let mut at = from;
-    loop {
-        let rest = text.get(at..)?;
-        let quote = rest
-            .windows(BETWEEN.len())
-            .position(|part| part == BETWEEN)?
-            + at;
-        let value = quote + BETWEEN.len();
-        let key = text.get(..quote)?;
-        let named = FIELDS.iter().any(|field| {
-            key.strip_suffix(field.as_bytes())
-                .is_some_and(|before| before.ends_with(b"\""))
-        });
-        if named && text.get(value).is_some_and(u8::is_ascii_digit) {
-            return Some(value);
+    /// A byte between strings.
+    fn between(&mut self, byte: u8) {
+        match byte {
+            b':' => self.keyed = true,
+            b'{' | b'[' => {
+                let of_people = self.keyed && self.is_one_of(OF_PEOPLE);
+                self.levels.push(of_people || self.is_of_people());
+                self.keyed = false;
+            }
+            b'}' | b']' => {
+                self.levels.pop();
+                self.keyed = false;
+            }
+            b',' => self.keyed = false,
+            _ => {}
         }
-        at = value;
+    }
+
+    fn is_one_of(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| name.as_bytes() == self.word)
+    }
+
+    fn is_of_people(&self) -> bool {
+        self.levels.last() == Some(&true)
     }
 }
 
@@ -156,7 +182,7 @@ mod tests {
 
     #[tokio::test]
     async fn dates_of_the_server_are_moved_and_those_of_people_are_not() {
-        let text = r#"{"metadata":{"creationTimestamp":"2026-01-01T00:00:30Z","annotations":{"kubectl.kubernetes.io/restartedAt":"2026-01-01T00:00:30Z","note":"\"time\":\"2026"}},"eventTime":"2026-01-01T00:00:30.123456Z","deletionTimestamp":null,"message":"time: 2026-01-01T00:00:30Z"}"#;
+        let text = r#"{"metadata":{"creationTimestamp":"2026-01-01T00:00:30Z","annotations":{"kubectl.kubernetes.io/restartedAt":"2026-01-01T00:00:30Z","time":"2026-01-01T00:00:30Z","note":"\"time\":\"2026"}},"eventTime":"2026-01-01T00:00:30.123456Z","deletionTimestamp":null,"data":{"startTime":"2026-01-01T00:00:30Z"},"message":"time: 2026-01-01T00:00:30Z"}"#;
         let want = text
             .replacen("2026-01-01T00:00:30Z", "2025-12-31T23:59:30Z", 1)
             .replace("2026-01-01T00:00:30.123456Z", "2025-12-31T23:59:30.123456Z");
@@ -170,6 +196,7 @@ mod tests {
         for odd in [
             "",
             "{}",
+            r#"{"message":"never ends"#,
             r#"{"time":"2026"}"#,
             r#"{"time":"9999-99-99T99:99:99Z"}"#,
         ] {
@@ -180,7 +207,8 @@ mod tests {
     #[tokio::test]
     async fn an_event_of_a_watch_is_not_kept_back() {
         let line = "{\"object\":{\"startTime\":\"2026-01-01T00:00:30Z\"}}\n";
-        assert_eq!(whole(line.as_bytes()), line.len());
+        let passed = Reader::default().pass(line.as_bytes(), 30);
+        assert_eq!(passed.len(), line.len());
         assert_eq!(
             through(&[line, line], 30).await,
             line.replace(":30Z", ":00Z")

@@ -137,7 +137,8 @@ impl Kubectl {
 
     /// Since 1.35 an event's line of `describe` begins with the container that it is about.
     pub(crate) fn names_fields(&self) -> bool {
-        self.ok("version --client").contains("v1.36.")
+        let version = self.ok("version --client");
+        version.contains("v1.35.") || version.contains("v1.36.")
     }
 
     /// Debian 12 brings 1.20, which lacks `kubectl events` and has older texts.

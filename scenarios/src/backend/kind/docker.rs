@@ -167,8 +167,8 @@ fn address_of(json: &str, network: &str) -> Option<std::net::IpAddr> {
         .ok()
 }
 
-/// Whether a container runs.
-pub(super) async fn runs(name: &str) -> bool {
+/// Whether a container has ended or is not there. Where Docker itself does not answer, nothing is known of it.
+pub(super) async fn has_ended(name: &str) -> bool {
     let arguments = [
         "container",
         "inspect",
@@ -176,7 +176,11 @@ pub(super) async fn runs(name: &str) -> bool {
         "{{.State.Running}}",
         name,
     ];
-    matches!(docker(&arguments).await.as_deref(), Ok("true"))
+    match docker(&arguments).await {
+        Ok(running) => running == "false",
+        Err(DockerError::Refused { text, .. }) => text.to_lowercase().contains("no such"),
+        Err(_) => false,
+    }
 }
 
 /// Removes containers with a label, running or not; none is fine.

@@ -321,27 +321,15 @@ impl<'a> Lot<'a> {
         if !play.passed()
             && let Some(last) = play.acts.last_mut()
         {
-            if docker::runs(&self.registry.container.name).await {
-                let requests = self.registry.last_requests().await;
-                let requests = requests.unwrap_or_else(|error| error.to_string());
-                last.notes
-                    .push(format!("the registry's last requests: {requests}"));
-            } else {
-                last.mismatches.push(Mismatch {
-                    what: "the registry's container".to_owned(),
-                    expected: "running".to_owned(),
-                    seen: "it does not run any more".to_owned(),
-                });
-            }
-            for node in &self.site.nodes {
-                if !docker::runs(node.name()).await {
-                    last.mismatches.push(Mismatch {
-                        what: format!("the container of node {}", node.name()),
-                        expected: "running".to_owned(),
-                        seen: "it does not run any more".to_owned(),
-                    });
+            for gone in self.gone().await {
+                if !last.mismatches.contains(&gone) {
+                    last.mismatches.push(gone);
                 }
             }
+            let requests = self.registry.last_requests().await;
+            let requests = requests.unwrap_or_else(|error| error.to_string());
+            last.notes
+                .push(format!("the registry's last requests: {requests}"));
         }
         if let Some(seen) = self.take_down().await
             && let Some(last) = play.acts.last_mut()
@@ -397,7 +385,13 @@ impl<'a> Lot<'a> {
         }
         let ready = self.site.wait_ready().await;
         failures.extend(ready.err().map(|error| error.to_string()));
-        let now = self.states().await.unwrap_or_default();
+        let now = match self.states().await {
+            Ok(now) => now,
+            Err(error) => {
+                failures.push(error.to_string());
+                return;
+            }
+        };
         for (node, (before, now)) in self.site.nodes.iter().zip(self.pristine.iter().zip(&now)) {
             let left = before.difference(now);
             failures.extend(left.map(|left| format!("node {}: {left}", node.name())));
@@ -644,6 +638,25 @@ impl Backend for Lot<'_> {
 
     async fn sleep(&self, length: Duration) {
         tokio::time::sleep(length).await;
+    }
+
+    /// Containers that do not run: the registry's, and those of the nodes.
+    async fn gone(&self) -> Vec<Mismatch> {
+        let registry = &self.registry.container.name;
+        let registry = ("the registry's container".to_owned(), registry.as_str());
+        let nodes = self.site.nodes.iter().map(Node::name);
+        let nodes = nodes.map(|name| (format!("the container of node {name}"), name));
+        let mut gone = Vec::new();
+        for (what, name) in std::iter::once(registry).chain(nodes) {
+            if docker::has_ended(name).await {
+                gone.push(Mismatch {
+                    what,
+                    expected: "running".to_owned(),
+                    seen: "it does not run any more".to_owned(),
+                });
+            }
+        }
+        gone
     }
 
     async fn left_behind(&self) -> Vec<Mismatch> {

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::docker::{self, Container, DockerError};
+use super::settings::MARK;
 use crate::spec::FirewallAction;
 
 /// On every rule that a scenario makes.
@@ -112,7 +113,11 @@ impl Node {
             let _ = writeln!(script, "{}", remove_rules(&own(address)));
         }
         for name in names {
-            let _ = writeln!(script, "rm -rf '/etc/containerd/certs.d/{name}'");
+            let folder = format!("/etc/containerd/certs.d/{name}");
+            let _ = writeln!(
+                script,
+                "if head -n 1 '{folder}/hosts.toml' 2>/dev/null | grep -q '^{MARK}'; then rm -rf '{folder}'; fi"
+            );
         }
         self.script(&script, &[]).await.map(drop)
     }

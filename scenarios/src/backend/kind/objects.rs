@@ -2,13 +2,7 @@
 
 use serde_json::{Value, json};
 
-fn pod_spec(object: &mut Value) -> Option<&mut Value> {
-    if object["kind"] == "Pod" {
-        object.pointer_mut("/spec")
-    } else {
-        object.pointer_mut("/spec/template/spec")
-    }
-}
+use crate::backend::anew::pod_spec;
 
 /// Pods of one Deployment go to different nodes: the scheduler of a real cluster only prefers that.
 pub(super) fn spread(object: &mut Value) {

@@ -17,7 +17,7 @@ use crate::backend::StepError;
 use crate::spec::{Mirrors, NodeSettings, ProxySettings};
 
 /// The first line of every `hosts.toml` that is ours.
-const MARK: &str = "# pullcheck-scenario";
+pub(super) const MARK: &str = "# pullcheck-scenario";
 const CONTAINERD: &str = "/etc/containerd/config.toml";
 const KUBELET: &str = "/var/lib/kubelet/config.yaml";
 const PROXY: &str = "/etc/systemd/system/containerd.service.d/pullcheck-proxy.conf";

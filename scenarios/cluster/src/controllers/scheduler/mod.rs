@@ -122,11 +122,13 @@ impl Scheduler {
                 return false;
             };
             self.load.iter().any(|((space, _), placed)| {
-                let labels = placed.labels.as_ref().and_then(Value::as_object);
-                let there = nodes.iter().find(|one| name(one) == placed.node);
+                let there = || {
+                    let node = nodes.iter().find(|one| name(one) == placed.node)?;
+                    label(node, topology)
+                };
                 space == namespace(pod)
-                    && there.and_then(|node| label(node, topology)).as_ref() == Some(&here)
-                    && selector.matches_labels(labels)
+                    && selector.matches_labels(placed.labels.as_ref().and_then(Value::as_object))
+                    && there().as_ref() == Some(&here)
             })
         })
     }
