@@ -39,7 +39,7 @@ pub(super) fn candidates(
 ) -> Vec<C> {
     let view = View::new(analysis, decisive, whole);
     let clue = analysis.finding.clue;
-    let mut found: Vec<(u8, C)> = Vec::new();
+    let mut found: Vec<(u8, C)> = Vec::with_capacity(16);
     let mut add = |cause: C, behind: bool| {
         if found.iter().all(|(_, other)| *other != cause)
             && let Some(place) = view.place(cause)

@@ -10,6 +10,7 @@ use super::redact::{Hidden, cut};
 use super::signal::Signal;
 use super::text;
 use super::url::split_port;
+use memchr::memchr_iter;
 
 /// More layers than this are not kept: no real message has them.
 const MOST: usize = 48;
@@ -115,7 +116,7 @@ fn layer(lexed: &Lexed<'_>, hidden: &[Hidden], stretch: &Stretch<'_>) -> Option<
     let words =
         words.trim_matches(|c: char| c.is_whitespace() || matches!(c, ':' | ',' | ';' | '[' | '*'));
     let words = words.trim_end_matches(['(', '=', ' ']);
-    let words = if words.matches('"').count() % 2 == 1 {
+    let words = if memchr_iter(b'"', words.as_bytes()).count() % 2 == 1 {
         words
             .strip_suffix('"')
             .or_else(|| words.strip_prefix('"'))

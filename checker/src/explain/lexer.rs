@@ -1,13 +1,15 @@
 //! One pass over the text: where which phrase stands, which URLs, references and statuses it holds.
 //!
-//! All phrases are found by one automaton, so the time is linear in the text whatever it contains.
+//! Phrases and statuses stand where a word begins: only there a trie of all phrases is asked, which looks
+//! at no more bytes than the longest phrase has, so the time is linear in the text whatever it contains.
 //! A phrase inside of a URL or a reference counts for nothing: an image may be called `denied`.
 
 use super::lexicon::{self, Match, Phrase};
 use super::signal::Signal;
 use super::text;
+use super::trie::Trie;
 use super::url::{self, Span, Url};
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use memchr::{memchr_iter, memchr3};
 use std::sync::LazyLock;
 
 /// A phrase and where it stands.
@@ -47,59 +49,121 @@ pub(super) struct Lexed<'t> {
 }
 
 struct Lexicon {
-    automaton: AhoCorasick,
+    trie: Trie,
+    /// What each byte can be: [`WORD`], [`OPENS`], [`STATUS`].
+    class: [u8; 256],
     phrases: Vec<&'static Phrase>,
 }
 
 static LEXICON: LazyLock<Option<Lexicon>> = LazyLock::new(|| {
     let phrases: Vec<&'static Phrase> = lexicon::phrases().collect();
-    let automaton = AhoCorasick::builder()
-        .ascii_case_insensitive(true)
-        .match_kind(MatchKind::LeftmostLongest)
-        // A twentieth of a DFA's table: that one waits for memory more than it saves in steps.
-        .kind(Some(AhoCorasickKind::ContiguousNFA))
-        .build(phrases.iter().map(|phrase| phrase.text))
-        .ok()?;
-    Some(Lexicon { automaton, phrases })
+    let trie = Trie::build(phrases.iter().map(|phrase| phrase.text))?;
+    let mut class = [0; 256];
+    for (byte, class) in (0..=u8::MAX).zip(&mut class) {
+        if byte.is_ascii_alphanumeric() || byte == b'_' {
+            *class |= WORD;
+        }
+        if trie.begins(byte) {
+            *class |= OPENS;
+        }
+        if matches!(byte, b'4' | b'5') {
+            *class |= STATUS;
+        }
+    }
+    Some(Lexicon {
+        trie,
+        class,
+        phrases,
+    })
 });
+
+/// A byte that is no beginning behind another such byte.
+const WORD: u8 = 1;
+/// A phrase can begin with it.
+const OPENS: u8 = 2;
+/// A status that says what failed begins with it.
+const STATUS: u8 = 4;
 
 /// Reads a text.
 pub(super) fn lex(message: &str) -> Lexed<'_> {
     let (spans, urls) = url::find(message);
-    super::steps::spend(message.len());
-    let mut hits = Vec::new();
-    let mut names: Vec<Named<'_>> = Vec::new();
+    let mut lexed = Lexed {
+        text: message,
+        hits: Vec::with_capacity(16),
+        urls,
+        names: Vec::new(),
+        statuses: Vec::new(),
+        spans,
+    };
     // The list of phrases is ours and builds (a test says so); without it nothing is recognised.
     if let Some(lexicon) = LEXICON.as_ref() {
-        let mut spans = spans.iter().peekable();
-        let mut masked = 0;
-        for found in lexicon.automaton.find_iter(message) {
-            let (start, end) = (found.start(), found.end());
-            while spans.next_if(|span| span.end <= start).is_some() {}
-            let in_span = spans.peek().is_some_and(|span| span.start < start);
-            let Some(phrase) = lexicon.phrases.get(found.pattern().as_usize()).copied() else {
-                continue;
+        let mut from = 0;
+        for at in 0..lexed.spans.len() {
+            let Some(Span { start, end }) = lexed.spans.get(at).copied() else {
+                break;
             };
-            if start < masked || in_span || !stands_alone(message, start, end, phrase) {
-                continue;
-            }
-            hits.push(Hit { phrase, start, end });
-            if phrase.names_reference
-                && let Some(name) = name_after(message, end)
-            {
-                masked = name.start + name.text.len();
-                names.push(name);
-            }
+            // A phrase may begin where a URL does, and lie over it.
+            read(lexicon, &mut lexed, from, start + 1);
+            from = end;
         }
+        read(lexicon, &mut lexed, from, message.len());
     }
-    let statuses = statuses(message, &spans, &hits);
-    Lexed {
-        text: message,
-        hits,
-        urls,
-        names,
-        statuses,
-        spans,
+    lexed
+}
+
+/// Reads what begins in `from..to`.
+fn read(lexicon: &Lexicon, lexed: &mut Lexed<'_>, from: usize, to: usize) {
+    let message = lexed.text;
+    let bytes = message.as_bytes();
+    super::steps::spend(to.saturating_sub(from));
+    // What a phrase or a name has taken is not looked for phrases again.
+    let taken = |hits: &[Hit], names: &[Named<'_>]| {
+        let phrase = hits.last().map_or(0, |hit| hit.end);
+        phrase.max(names.last().map_or(0, |name| name.start + name.text.len()))
+    };
+    let mut free = taken(&lexed.hits, &lexed.names);
+    let class = |byte: &u8| lexicon.class.get(usize::from(*byte)).copied().unwrap_or(0);
+    let mut before = from
+        .checked_sub(1)
+        .and_then(|at| bytes.get(at))
+        .map_or(0, class);
+    for (at, byte) in (from..).zip(bytes.get(from..to).unwrap_or(&[])) {
+        let class = class(byte);
+        let within_word = std::mem::replace(&mut before, class) & class & WORD != 0;
+        if within_word || class & (OPENS | STATUS) == 0 {
+            continue;
+        }
+        if class & STATUS != 0
+            && let Some(status) = status(lexed, at)
+        {
+            lexed.statuses.push(status);
+        }
+        if at < free || class & OPENS == 0 {
+            continue;
+        }
+        let (found, looked_at) = lexicon.trie.longest(bytes.get(at..).unwrap_or(&[]));
+        super::steps::spend(looked_at);
+        let Some((phrase, end)) = found.and_then(|found| {
+            let phrase = lexicon.phrases.get(found.phrase).copied()?;
+            Some((phrase, at + found.length))
+        }) else {
+            continue;
+        };
+        free = end;
+        if !stands_alone(message, at, end, phrase) {
+            continue;
+        }
+        lexed.hits.push(Hit {
+            phrase,
+            start: at,
+            end,
+        });
+        if phrase.names_reference
+            && let Some(name) = name_after(message, end)
+        {
+            free = free.max(name.start + name.text.len());
+            lexed.names.push(name);
+        }
     }
 }
 
@@ -140,11 +204,15 @@ fn name_after(message: &str, end: usize) -> Option<Named<'_>> {
     }
     let rest = text::bounded(rest, LONGEST);
     if let Some(quoted) = rest.strip_prefix(['"', '\'']) {
-        let length = quoted.find(['"', '\'', '\n'])?;
+        let length = memchr3(b'"', b'\'', b'\n', quoted.as_bytes())?;
         super::steps::spend(length);
         let name = text::until(quoted, length);
         // Quotes may hold a whole error instead of a name.
-        let is_name = !name.contains(": ") && name.split(' ').count() <= 2;
+        let mut blanks = memchr_iter(b' ', name.as_bytes());
+        let is_name = match blanks.next() {
+            Some(at) => !text::until(name, at).ends_with(':') && blanks.next().is_none(),
+            None => true,
+        };
         return (is_name && !name.is_empty()).then_some(Named {
             start: start + 1,
             text: name,
@@ -165,58 +233,38 @@ fn name_after(message: &str, end: usize) -> Option<Named<'_>> {
     is_name.then_some(Named { start, text: name })
 }
 
-/// Three digits that are an HTTP status by what stands around them.
-fn statuses(message: &str, spans: &[Span], hits: &[Hit]) -> Vec<Status> {
-    let bytes = message.as_bytes();
-    super::steps::spend(bytes.len());
-    let mut spans = spans.iter().peekable();
-    let mut daemon = hits
-        .iter()
-        .filter(|hit| hit.phrase.signal == Signal::DaemonStatus)
-        .peekable();
-    let mut found = Vec::new();
-    let mut digits = 0;
-    for (at, byte) in bytes.iter().enumerate().chain([(bytes.len(), &b' ')]) {
-        if byte.is_ascii_digit() {
-            digits += 1;
-            continue;
-        }
-        let length = std::mem::take(&mut digits);
-        if length != 3 {
-            continue;
-        }
-        let start = at - 3;
-        while spans.next_if(|span| span.end <= start).is_some() {}
-        if spans.peek().is_some_and(|span| span.start < start) {
-            continue;
-        }
-        if byte.is_ascii_alphanumeric()
-            || matches!(byte, b'.' | b'/' | b'-' | b'_') && is_name_byte(bytes.get(at + 1))
-        {
-            continue;
-        }
-        let Ok(code) = text::slice(message, start, at).parse::<u16>() else {
-            continue;
-        };
-        if !(400..600).contains(&code) {
-            continue;
-        }
-        let before = text::until(message, start);
-        if before.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '/')) {
-            continue;
-        }
-        let after = text::from(message, at);
-        if introduces_status(before) || continues_status(after, code) {
-            while daemon.next_if(|hit| hit.end + 2 < start).is_some() {}
-            let of_daemon = daemon.peek().is_some_and(|hit| hit.end <= start);
-            found.push(Status {
-                start,
-                code,
-                of_daemon,
-            });
-        }
+/// Three digits at `start` that are an HTTP status by what stands around them.
+fn status(lexed: &Lexed<'_>, start: usize) -> Option<Status> {
+    let bytes = lexed.text.as_bytes();
+    let end = start + 3;
+    if !bytes.get(start..end)?.iter().all(u8::is_ascii_digit) {
+        return None;
     }
-    found
+    match bytes.get(end) {
+        Some(byte) if byte.is_ascii_alphanumeric() => return None,
+        Some(b'.' | b'/' | b'-' | b'_') if is_name_byte(bytes.get(end + 1)) => return None,
+        _ => {}
+    }
+    let code: u16 = text::slice(lexed.text, start, end).parse().ok()?;
+    let before = text::until(lexed.text, start);
+    if before.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '/')) {
+        return None;
+    }
+    let after = text::from(lexed.text, end);
+    if !introduces_status(before) && !continues_status(after, code) {
+        return None;
+    }
+    let of_daemon = lexed
+        .hits
+        .iter()
+        .rev()
+        .find(|hit| hit.phrase.signal == Signal::DaemonStatus)
+        .is_some_and(|hit| (hit.end..=hit.end + 2).contains(&start));
+    Some(Status {
+        start,
+        code,
+        of_daemon,
+    })
 }
 
 fn is_name_byte(byte: Option<&u8>) -> bool {

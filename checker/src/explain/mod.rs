@@ -24,6 +24,7 @@ mod signal;
 mod steps;
 mod tail;
 mod text;
+mod trie;
 mod url;
 
 pub use layer::{Attempt, Explanation, Layer, Role, Speaker, TlsReason};

@@ -4,6 +4,7 @@
 //! and time stamps; any other line continues the one before it.
 
 use super::text;
+use memchr::memchr_iter;
 
 /// More messages than this in one paste are not told apart.
 const MOST: usize = 512;
@@ -12,10 +13,14 @@ const MOST: usize = 512;
 pub(super) fn stretches(whole: &str) -> Vec<(usize, usize)> {
     let mut found: Vec<(usize, usize)> = Vec::new();
     let mut at = 0;
-    for line in whole.split_inclusive('\n') {
+    let ends = memchr_iter(b'\n', whole.as_bytes()).map(|end| end + 1);
+    for end in ends.chain([whole.len()]) {
+        let (start, line) = (at, text::slice(whole, at, end));
+        if line.is_empty() {
+            break;
+        }
+        at = end;
         super::steps::spend(line.len());
-        let start = at;
-        at += line.len();
         let message = opening(line);
         match found.last_mut() {
             Some(last) if message.is_none() => last.1 = at,
@@ -75,10 +80,10 @@ fn event_row(line: &str) -> Option<usize> {
 fn listed_event(line: &str) -> Option<usize> {
     let trimmed = line.trim_start();
     let indent = line.len() - trimmed.len();
-    let age = trimmed.find("  ")?;
-    if age > 24 || !trimmed.starts_with(|c: char| c.is_ascii_digit()) {
+    if !trimmed.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
+    let age = text::bounded(trimmed, 26).find("  ")?;
     let mut rest = text::from(trimmed, age).trim_start();
     if !rest.starts_with("Warning  ") && !rest.starts_with("Normal  ") {
         return None;

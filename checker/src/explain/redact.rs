@@ -7,8 +7,7 @@
 use super::text;
 use super::url::Span;
 use crate::wire::web_tokens;
-use aho_corasick::{AhoCorasick, MatchKind};
-use std::sync::LazyLock;
+use memchr::memchr2_iter;
 
 /// What stands in place of a secret.
 pub(super) const HIDDEN: &str = "[hidden]";
@@ -58,13 +57,22 @@ const KEYS: &[&str] = &[
     "verify",
 ];
 
-static KEY_WORDS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
-    AhoCorasick::builder()
-        .ascii_case_insensitive(true)
-        .match_kind(MatchKind::LeftmostLongest)
-        .build(KEYS)
-        .ok()
-});
+/// Which two letters a key may end with: a bit for the last but one, in the row of the last.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "five bits of a byte, when it is compiled"
+)]
+static ENDS: [u32; 32] = {
+    let mut ends = [0; 32];
+    let mut keys = KEYS;
+    while let [key, rest @ ..] = keys {
+        if let [.., before, last] = key.as_bytes() {
+            ends[(*last & 31) as usize] |= 1 << (*before & 31);
+        }
+        keys = rest;
+    }
+    ends
+};
 
 /// A stretch of the text that holds a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,36 +123,48 @@ pub(super) fn cut(whole: &str, hidden: &[Hidden], start: usize, end: usize) -> S
 
 /// Values after telling words, outside of URLs.
 fn values(whole: &str, spans: &[Span], found: &mut Vec<Hidden>) {
-    let Some(keys) = KEY_WORDS.as_ref() else {
-        return;
-    };
+    let bytes = whole.as_bytes();
     let mut spans = spans.iter().peekable();
     let mut at = 0;
-    for key in keys.find_iter(whole) {
-        while spans.next_if(|span| span.end <= key.start()).is_some() {}
+    // A value stands right behind its key and one of these, with a quote between at most.
+    for sign in memchr2_iter(b'=', b':', bytes) {
+        let quoted = text::until(whole, sign).ends_with(['"', '\'']);
+        let end = sign - usize::from(quoted);
+        let Some(start) = key_before(text::until(whole, end)).filter(|start| *start >= at) else {
+            continue;
+        };
+        while spans.next_if(|span| span.end <= start).is_some() {}
         let limit = match spans.peek() {
-            Some(span) if span.start <= key.start() => continue,
+            Some(span) if span.start <= start => continue,
             Some(span) => span.start,
             None => whole.len(),
         };
-        // A value stands right behind its key.
-        if key.start() < at
-            || !matches!(
-                whole.as_bytes().get(key.end()),
-                Some(b'=' | b':' | b'"' | b'\'')
-            )
-        {
-            continue;
-        }
-        let before = text::until(whole, key.start()).chars().next_back();
-        if before.is_some_and(|c| c.is_alphanumeric() || c == '/') {
-            continue;
-        }
-        if let Some((start, end)) = value_after(text::until(whole, limit), key.start(), key.end()) {
+        if let Some((start, end)) = value_after(text::until(whole, limit), start, end) {
             found.push(Hidden { start, end });
             at = end;
         }
     }
+}
+
+/// Where the key begins that stands by itself at the end of some words.
+fn key_before(words: &str) -> Option<usize> {
+    let [.., before, last] = words.as_bytes() else {
+        return None;
+    };
+    // Nearly all words end here, in either case of their letters.
+    if ENDS.get(usize::from(last & 31))? >> (before & 31) & 1 == 0 {
+        return None;
+    }
+    KEYS.iter()
+        .filter(|key| key.ends_with(char::from(last.to_ascii_lowercase())))
+        .filter_map(|key| {
+            let start = words.len().checked_sub(key.len())?;
+            let is_key = words.get(start..)?.eq_ignore_ascii_case(key);
+            let inside_word =
+                text::until(words, start).ends_with(|c: char| c.is_alphanumeric() || c == '/');
+            (is_key && !inside_word).then_some(start)
+        })
+        .min()
 }
 
 /// The value after a key: `=v`, `: v` (after a quoted key or for a header), `"v"`.

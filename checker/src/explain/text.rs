@@ -13,66 +13,77 @@ pub(super) const LIMIT: usize = 1 << 20;
 pub(super) fn clean(message: &str) -> Cow<'_, str> {
     let text = bounded(message, LIMIT);
     super::steps::spend(text.len());
-    // 0xEF begins a byte order mark (and other characters, for which the slow way is right too).
-    if !text
-        .bytes()
-        .any(|b| matches!(b, b'\\' | b'\r' | b'\t' | 0x1b | 0xef))
-    {
+    // Whole blocks at a time, without leaving at the first: that is what the compiler makes fast.
+    let any = |block: &[u8]| block.iter().fold(false, |any, b| any | is_special(*b));
+    if !text.as_bytes().chunks(64).any(any) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => {
-                while chars.next_if_eq(&'\\').is_some() {}
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(is_special) {
+        out.push_str(until(rest, at));
+        let mut chars = from(rest, at).chars();
+        match chars.next() {
+            Some('\\') => {
+                chars = chars.as_str().trim_start_matches('\\').chars();
                 unescape(&mut chars, &mut out);
             }
-            '\r' | '\u{feff}' => {}
-            '\t' => out.push_str("    "),
-            '\u{1b}' => skip_colour(&mut chars),
-            _ => out.push(c),
+            Some('\r' | '\u{feff}') | None => {}
+            Some('\t') => out.push_str("    "),
+            Some('\u{1b}') => chars = after_colour(chars.as_str()).chars(),
+            Some(c) => out.push(c),
         }
+        rest = chars.as_str();
     }
+    out.push_str(rest);
     Cow::Owned(out)
 }
 
+/// A byte that may have to be undone. 0xEF begins a byte order mark, and other characters.
+const fn is_special(byte: u8) -> bool {
+    matches!(byte, b'\\' | b'\r' | b'\t' | 0x1b | 0xef)
+}
+
 /// What stands after a run of backslashes.
-fn unescape(chars: &mut std::iter::Peekable<std::str::Chars<'_>>, out: &mut String) {
-    match chars.peek() {
+fn unescape(chars: &mut std::str::Chars<'_>, out: &mut String) {
+    let mut ahead = chars.clone();
+    match ahead.next() {
         Some('n') => {
-            chars.next();
+            *chars = ahead;
             out.push('\n');
         }
         Some('t' | 'r') => {
-            chars.next();
+            *chars = ahead;
             out.push(' ');
         }
         Some('"' | '\'' | '/') => {}
         Some('u') => {
-            let mut ahead = chars.clone();
-            ahead.next();
-            let hex: String = ahead.by_ref().take(4).collect();
-            match u32::from_str_radix(&hex, 16).ok().and_then(char::from_u32) {
-                Some(c) if hex.len() == 4 => {
-                    *chars = ahead;
+            let hex = ahead.as_str().get(..4);
+            let found = hex
+                .and_then(|hex| u32::from_str_radix(hex, 16).ok())
+                .and_then(char::from_u32);
+            match found {
+                Some(c) => {
+                    *chars = from(ahead.as_str(), 4).chars();
                     if c != '\u{feff}' {
                         out.push(c);
                     }
                 }
-                _ => out.push('\\'),
+                None => out.push('\\'),
             }
         }
         _ => out.push('\\'),
     }
 }
 
-/// A terminal's colour code, `ESC [ … letter`.
-fn skip_colour(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
-    if chars.next_if_eq(&'[').is_some() {
-        while chars.next_if(|c| c.is_ascii_digit() || *c == ';').is_some() {}
-        chars.next_if(char::is_ascii_alphabetic);
-    }
+/// What stands behind a terminal's colour code, `ESC [ … letter`.
+fn after_colour(rest: &str) -> &str {
+    let Some(code) = rest.strip_prefix('[') else {
+        return rest;
+    };
+    let code = code.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');
+    code.strip_prefix(|c: char| c.is_ascii_alphabetic())
+        .unwrap_or(code)
 }
 
 /// At most `limit` bytes of `text`, cut between two characters.

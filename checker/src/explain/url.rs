@@ -1,6 +1,7 @@
 //! The URLs in a message: where each stands, its host, and what was asked for.
 
 use super::text;
+use memchr::memchr_iter;
 
 /// What a request's path asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,10 +48,8 @@ pub(super) fn find(message: &str) -> (Vec<Span>, Vec<Url<'_>>) {
     let mut urls = Vec::new();
     let mut from = 0;
     super::steps::spend(message.len());
-    while let Some(at) = text::from(message, from).find(':') {
-        let colon = from + at;
-        if !text::from(message, colon).starts_with("://") {
-            from = colon + 1;
+    for colon in memchr_iter(b':', message.as_bytes()) {
+        if colon < from || !text::from(message, colon).starts_with("://") {
             continue;
         }
         let scheme = scheme_before(message, colon);
@@ -84,27 +83,36 @@ fn scheme_before(message: &str, colon: usize) -> &str {
 fn end_of(message: &str, start: usize) -> usize {
     let rest = text::from(message, start);
     let mut bracket = false;
-    let mut length = rest.len();
-    for (at, c) in rest.char_indices() {
+    let mut length = 0;
+    loop {
+        let tail = text::from(rest, length);
+        length += tail.bytes().take_while(|b| is_plain(*b)).count();
+        let Some(c) = text::from(rest, length).chars().next() else {
+            break;
+        };
         match c {
             '[' => bracket = true,
             ']' if bracket => bracket = false,
-            '"' | '\'' | '`' | '(' | ')' | ']' | '{' | '}' | '|' | '│' => {
-                length = at;
-                break;
-            }
-            c if c.is_whitespace() || c.is_control() => {
-                length = at;
-                break;
-            }
+            '"' | '\'' | '`' | '(' | ')' | ']' | '{' | '}' | '|' | '│' => break,
+            c if c.is_whitespace() || c.is_control() => break,
             _ => {}
         }
+        length += c.len_utf8();
     }
     super::steps::spend(length);
     start
         + text::until(rest, length)
             .trim_end_matches([':', ',', '.', ';', '!', '?'])
             .len()
+}
+
+/// A byte that ends no URL: for most of them nothing else has to be asked.
+const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'/' | b'.' | b'-' | b':' | b'%' | b'=' | b'&' | b'_' | b'?' | b'@' | b'+' | b'~'
+        )
 }
 
 fn read(message: &str, start: usize, colon: usize, end: usize, plain: bool) -> Url<'_> {
