@@ -1,10 +1,14 @@
-//! Any bytes, as a docker configuration, as each kind of pull secret, and looked up in; a password that stands
-//! in one is in nothing that can be printed.
+//! Any bytes, as a docker configuration, as each kind of pull secret, as a node's credential providers, and looked
+//! up in; a password that stands in one is in nothing that can be printed.
 #![no_main]
 
+use std::path::Path;
+
+use futures::FutureExt as _;
 use libfuzzer_sys::fuzz_target;
-use pullcheck::keyring::Keyring;
+use pullcheck::keyring::{DockerConfig, Keyring, Providers};
 use pullcheck::reference::Reference;
+use pullcheck::world::NoPrograms;
 use serde_json::{Value, json};
 
 const PASSWORD: &str = "s3cr3t-of-the-fuzzer";
@@ -43,7 +47,18 @@ fn look_up(data: &[u8]) -> String {
     for kind in ["kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg"] {
         keyring.add_pull_secret("shop", "pull", kind, Some(data));
     }
-    let refused = keyring.add_docker_config("config.json", data).err();
-    keyring.add_node_file("/var/lib/kubelet/config.json", data);
+    let mut refused = Vec::new();
+    match DockerConfig::parse("config.json", data) {
+        Ok(config) => {
+            let asked = config.ask(&NoPrograms, &image).now_or_never();
+            keyring.add_asked(asked.expect("with no program to wait for"));
+        }
+        Err(error) => refused.push(error.to_string()),
+    }
+    if let Ok(text) = std::str::from_utf8(data)
+        && let Err(error) = Providers::parse([text], Path::new("/bin"))
+    {
+        refused.push(error.to_string());
+    }
     format!("{refused:?} {:?}", keyring.lookup(&image))
 }
