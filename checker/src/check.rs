@@ -431,7 +431,10 @@ async fn answer(
         Some(reference) => corrected_host(world, reference, &evidence).await,
         None => None,
     };
-    let platform = node.and_then(NodeFacts::platform);
+    let stops_on = group.stops.and_then(|(pod, _)| pod.node.as_ref());
+    let platform = node
+        .or_else(|| symptoms.nodes.get(stops_on?))
+        .and_then(NodeFacts::platform);
     let now = world.clock.now();
     let case = Case {
         image: &group.image,
@@ -441,6 +444,7 @@ async fn answer(
         hanging: group.hanging,
         ahead: &ahead,
         after_pull,
+        stops_with: group.stops.map(|(_, code)| code),
         running: group.running,
         platform: platform.as_deref(),
         node,

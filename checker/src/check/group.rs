@@ -22,6 +22,8 @@ pub(super) struct Group<'a> {
     pub(super) example: Option<&'a Pod>,
     pub(super) running: usize,
     pub(super) hanging: Option<Timestamp>,
+    /// A pod whose container of this image does not stay up, and the code with which it ends.
+    pub(super) stops: Option<(&'a Pod, i32)>,
 }
 
 /// One group an image and set of pull secrets: those in trouble; when none is, and the request was no
@@ -67,6 +69,9 @@ pub(super) fn groups(symptoms: &Symptoms, now: Timestamp, wide: bool) -> Vec<Gro
                 .take_while(|((image, _), _)| *image == container.image);
             for (_, group) in alike {
                 group.running += 1;
+                if let Some(code) = container.stops_with() {
+                    group.stops.get_or_insert((pod, code));
+                }
                 group.running_on.extend(pod.node.clone());
                 group.example.get_or_insert(pod);
             }

@@ -94,6 +94,20 @@ pub struct Container {
     pub last_exit: Option<i32>,
 }
 
+impl Container {
+    /// The code with which it ended, where it does not stay up.
+    pub fn stops_with(&self) -> Option<i32> {
+        let code = match &self.state {
+            ContainerState::Waiting { reason, .. } if reason == "CrashLoopBackOff" => {
+                self.last_exit?
+            }
+            ContainerState::Terminated { exit_code, .. } => *exit_code,
+            _ => return None,
+        };
+        (code != 0).then_some(code)
+    }
+}
+
 /// What a container does now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ContainerState {

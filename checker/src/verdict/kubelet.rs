@@ -4,7 +4,7 @@ use super::ending::{Ending, Stop, addresses, ending, from};
 use super::{Case, Draft, Settle, Told, ago, image, mirror, node, within};
 use crate::cause::Cause;
 use crate::clue::Clue;
-use crate::evidence::{KeyringMiss, ManifestKind, Role, Seen};
+use crate::evidence::{KeyringMiss, ManifestKind, Platform, Role, Seen};
 use crate::stage::Stage;
 use crate::symptom::SecretState;
 use crate::world::Vantage;
@@ -91,18 +91,11 @@ fn after_the_pull(case: &Case<'_>) -> Draft {
         let because = format!("the reference names an artifact that is no container image{told}");
         return Draft::proven(Stage::Unpack, Cause::ArtifactNotImage, because);
     }
-    let built_for = case.evidence.iter().find_map(|fact| match &fact.seen {
-        Seen::ConfigRead { platform, .. } => Some(platform),
-        _ => None,
-    });
-    if let (Some(built), Some(node)) = (built_for, case.platform)
-        && !built.to_string().starts_with(node)
-        && !node.starts_with(&built.to_string())
-    {
-        let because = format!("the image is built for {built}, the node is {node}{told}");
+    if let Some(mismatch) = built_for_another(case) {
+        let because = format!("{mismatch}{told}");
         return Draft::proven(Stage::Platform, Cause::PlatformMismatchSingle, because);
     }
-    if built_for.is_none() {
+    if built_for(case).is_none() {
         let because = format!("the image was pulled, and the container cannot run from it{told}");
         let candidates = vec![Cause::ArtifactNotImage, Cause::PlatformMismatchSingle];
         let settle = vec![Settle::by(
@@ -114,6 +107,21 @@ fn after_the_pull(case: &Case<'_>) -> Draft {
     Draft::pullable(format!(
         "the image was pulled; the container stops for another reason{told}"
     ))
+}
+
+/// The platform in the image's own configuration, where a probe read it.
+fn built_for<'a>(case: &Case<'a>) -> Option<&'a Platform> {
+    case.evidence.iter().find_map(|fact| match &fact.seen {
+        Seen::ConfigRead { platform, .. } => Some(platform),
+        _ => None,
+    })
+}
+
+/// That the image is built for another platform than its node's, in words.
+fn built_for_another(case: &Case<'_>) -> Option<String> {
+    let (built, node) = (built_for(case)?.to_string(), case.platform?);
+    let alike = built.starts_with(node) || node.starts_with(&built);
+    (!alike).then(|| format!("the image is built for {built}, the node is {node}"))
 }
 
 /// Whether a probe found the manifest of something that is no container image: the same from everywhere.
@@ -163,6 +171,13 @@ fn passed_as_told(case: &Case<'_>, vantage: &Vantage) -> Draft {
     let Some(told) = case.told.first() else {
         if let Some(since) = case.hanging {
             return hanging(case, vantage, since);
+        }
+        // Up to runc 1.1 a program of another architecture ends with 1, as any other that fails.
+        if case.stops_with == Some(1)
+            && let Some(mismatch) = built_for_another(case)
+        {
+            let because = format!("{mismatch}; its container ends with 1");
+            return Draft::proven(Stage::Platform, Cause::PlatformMismatchSingle, because);
         }
         let because = format!("every stage that a pull needs succeeded {seen_from}");
         if throttled {

@@ -206,9 +206,11 @@ pub struct Case<'a> {
     pub ahead: &'a [Ahead],
     /// Whether the image was pulled and the container cannot run from it.
     pub after_pull: bool,
+    /// The code with which a container of it ends that does not stay up.
+    pub stops_with: Option<i32>,
     /// How many pods run the image.
     pub running: usize,
-    /// The failing node's platform, as an index names it.
+    /// The platform of the node on which it fails or does not stay up, as an index names it.
     pub platform: Option<&'a str>,
     /// What the cluster says about the first failing node.
     pub node: Option<&'a NodeFacts>,

@@ -29,6 +29,7 @@ pub(crate) fn rows() -> Vec<Row> {
         row!(LayerCorrupt, Blocked, layer_corrupt),
         row!(LayerTruncated, Blocked, layer_truncated),
         row!(PlatformMismatchSingle, Blocked, platform_mismatch_single),
+        row!(PlatformMismatchSingle, Blocked, ends_with_one),
         row!(ArtifactNotImage, Blocked, artifact_not_image),
     ]
 }
@@ -195,16 +196,25 @@ async fn layer_truncated(broken: bool) -> Report {
 
 /// One manifest without an index: nothing on the way says that it is for another processor.
 async fn platform_mismatch_single(broken: bool) -> Report {
+    another_platform(broken, 255).await
+}
+
+/// The same with a runc of up to 1.1, and an image for the node whose program ends like that for reasons of its own.
+async fn ends_with_one(broken: bool) -> Report {
+    another_platform(broken, 1).await
+}
+
+async fn another_platform(broken: bool, exit: i32) -> Report {
     let line = if broken {
         "shop/api:1.9 linux/arm64 1x1KiB"
     } else {
         "shop/api:1.9 linux/amd64 1x1KiB"
     };
-    let state = if broken {
+    let state = if broken || exit == 1 {
         State::Fails {
             reason: "CrashLoopBackOff",
             text: "back-off 5m0s restarting failed container",
-            exit: Some(255),
+            exit: Some(exit),
         }
     } else {
         State::Runs

@@ -108,7 +108,7 @@ pub(crate) enum KindError {
     },
     #[error("failed to start `{program}`: {source}")]
     Start { program: String, source: io::Error },
-    #[error("the registry's image cannot be made: {source}")]
+    #[error("the registry's image cannot be made: {}", with_causes(source))]
     RegistryImage { source: crate::image::ImageError },
     #[error("the stage for scenarios: {text}")]
     Site { text: String },
@@ -190,6 +190,17 @@ impl KindError {
     }
 }
 
+/// An error and what it came from, as one text: a full disk is the last of them.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,6 +217,18 @@ mod tests {
         let both = of(Err(KindError::Interrupted), clearing()).unwrap_err();
         assert!(matches!(both, KindError::LeftBehind { .. }), "{both}");
         assert_eq!(both.exit_code(), 130);
+    }
+
+    #[test]
+    fn a_full_disk_is_told() {
+        let source = io::Error::from(io::ErrorKind::StorageFull);
+        let path = PathBuf::from("target/image/quick.tar");
+        let source = crate::image::ImageError::File { path, source };
+        let error = KindError::RegistryImage { source };
+        assert_eq!(
+            error.page(),
+            "the registry's image cannot be made: target/image/quick.tar: no storage space"
+        );
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::cluster;
 use super::command::{Call, Stop};
 use super::config::{ClusterSpec, MAX_NODES};
 use super::docker;
-use super::error::KindError;
+use super::error::{KindError, with_causes};
 use super::name::ClusterName;
 use super::place::Place;
 use super::progress::Progress;
@@ -268,12 +268,7 @@ async fn on_site(
 }
 
 fn site_error(error: &dyn std::error::Error) -> KindError {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = format!("{text}: {inner}");
-        source = inner.source();
-    }
+    let text = with_causes(error);
     KindError::Site { text }
 }
 

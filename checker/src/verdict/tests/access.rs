@@ -190,6 +190,7 @@ fn the_remedy_names_the_object_and_the_scope() {
         hanging: None,
         ahead: &[],
         after_pull: false,
+        stops_with: None,
         running: 0,
         platform: None,
         node: None,

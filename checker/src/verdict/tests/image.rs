@@ -147,6 +147,7 @@ fn the_remedy_for_a_bad_tag_is_the_line_to_type() {
         hanging: None,
         ahead: &[],
         after_pull: false,
+        stops_with: None,
         running: 0,
         platform: None,
         node: None,

@@ -209,6 +209,7 @@ impl Asked {
             hanging: self.hanging,
             ahead: &[],
             after_pull: false,
+            stops_with: None,
             running: 0,
             platform: None,
             node: None,
