@@ -96,7 +96,7 @@ pub struct Container {
 
 impl Container {
     /// The code with which it ended, where it does not stay up.
-    pub fn stops_with(&self) -> Option<i32> {
+    pub(crate) fn stops_with(&self) -> Option<i32> {
         let code = match &self.state {
             ContainerState::Waiting { reason, .. } if reason == "CrashLoopBackOff" => {
                 self.last_exit?
