@@ -1,6 +1,8 @@
 //! Which Kubernetes and which runtime a scenario is played with.
 
-use sim_cluster::profile::{ContainerdVersion, KubernetesVersion, Profile, PullPath};
+use sim_cluster::profile::{
+    ContainerdVersion, Impossible, KubernetesVersion, Profile, PullPath, Runtime,
+};
 
 /// The versions that the nodes of a play pretend to have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,27 +15,59 @@ pub enum VersionError {
     #[error("`{0}` is none of the modelled releases of Kubernetes: 1.20, 1.29 to 1.36")]
     Kubernetes(String),
     /// Not a runtime that is modelled.
-    #[error(
-        "`{0}` is none of the modelled runtimes: containerd-1.6, -1.7, -2.0, -2.1, -2.2, -2.3, and from 2.1 on \
-         also with `-local`"
-    )]
+    #[error("`{0}` is none of the modelled runtimes: {all}", all = RUNTIMES.join(", "))]
     Runtime(String),
+    /// Both are modelled, but never ran together.
+    #[error(
+        "Kubernetes 1.{minor} does not run with `{runtime}`: {why}. Runtimes of Kubernetes 1.{minor}: {all}",
+        all = runtimes_of(*.minor).join(", ")
+    )]
+    Impossible {
+        /// The release of Kubernetes.
+        minor: u16,
+        /// The runtime.
+        runtime: String,
+        /// Why not.
+        why: Impossible,
+    },
 }
 
 impl Versions {
-    /// From what people write: `1.32`, `containerd-1.7`, `containerd-2.1-local`. What is not said is that of the
-    /// default, Kubernetes 1.36 with containerd 2.1.
+    /// From what people write: `1.32`, `containerd-1.7`, `containerd-2.1-local`, `cri-o`. What is not said is that
+    /// of the default, Kubernetes 1.36 with containerd 2.1; a Kubernetes that containerd 2.1 is too new for has 1.7.
     pub fn parse(kubernetes: Option<&str>, runtime: Option<&str>) -> Result<Self, VersionError> {
         let default = Profile::default();
         let kubernetes = match kubernetes {
             None => default.kubernetes,
             Some(text) => release(text).ok_or_else(|| VersionError::Kubernetes(text.into()))?,
         };
-        let (version, path) = match runtime {
-            None => (default.containerd(), default.path()),
-            Some(text) => containerd(text).ok_or_else(|| VersionError::Runtime(text.into()))?,
+        let usual = Profile {
+            kubernetes,
+            ..default
         };
-        Ok(Self(Profile::new(kubernetes, version, path)))
+        let profile = match runtime {
+            None if usual.possible().is_err() => {
+                Profile::new(kubernetes, ContainerdVersion::new(1, 7), PullPath::Local)
+            }
+            None => usual,
+            Some(text) => {
+                named(kubernetes, text).ok_or_else(|| VersionError::Runtime(text.into()))?
+            }
+        };
+        profile.possible().map_err(|why| VersionError::Impossible {
+            minor: kubernetes.minor,
+            runtime: runtime.unwrap_or_default().into(),
+            why,
+        })?;
+        Ok(Self(profile))
+    }
+
+    /// Every pair of a modelled Kubernetes and a runtime that can run together, as people write them.
+    pub fn all() -> impl Iterator<Item = (String, &'static str)> {
+        RELEASES.iter().flat_map(|minor| {
+            let runtimes = runtimes_of(*minor).into_iter();
+            runtimes.map(move |runtime| (format!("1.{minor}"), runtime))
+        })
     }
 
     /// From what a node's status says of itself: `v1.20.2`, `containerd://1.6.20~ds1`. `None`: a release or a
@@ -49,14 +83,22 @@ impl Versions {
             patch: parts.next().and_then(number).unwrap_or_default(),
             ..release(&format!("1.{minor}"))?
         };
-        let mut parts = runtime.strip_prefix("containerd://")?.split('.');
-        let (major, minor) = (number(parts.next()?)?, number(parts.next()?)?);
-        let (version, path) = containerd(&format!("containerd-{major}.{minor}"))?;
-        let version = ContainerdVersion {
-            patch: parts.next().and_then(number).unwrap_or_default(),
-            ..version
+        let (program, release) = runtime.split_once("://")?;
+        let mut parts = release.split('.').map(number);
+        let (major, minor) = (parts.next()??, parts.next()??);
+        let patch = parts.next().flatten().unwrap_or_default();
+        let profile = match program {
+            "containerd" => {
+                let (version, path) = containerd(&format!("containerd-{major}.{minor}"))?;
+                Profile::new(kubernetes, ContainerdVersion { patch, ..version }, path)
+            }
+            "cri-o" if major == 1 && minor == kubernetes.minor => Profile {
+                kubernetes,
+                runtime: Runtime::CriO { minor, patch },
+            },
+            _ => return None,
         };
-        Some(Self(Profile::new(kubernetes, version, path)))
+        profile.possible().ok().map(|()| Self(profile))
     }
 
     pub(crate) const fn profile(self) -> Profile {
@@ -75,13 +117,46 @@ impl std::fmt::Display for Versions {
     }
 }
 
+/// The releases of Kubernetes that are modelled.
+const RELEASES: [u16; 9] = [20, 29, 30, 31, 32, 33, 34, 35, 36];
+
+/// The runtimes that are modelled, as people write them.
+const RUNTIMES: [&str; 10] = [
+    "containerd-1.6",
+    "containerd-1.7",
+    "containerd-2.0",
+    "containerd-2.1",
+    "containerd-2.1-local",
+    "containerd-2.2",
+    "containerd-2.2-local",
+    "containerd-2.3",
+    "containerd-2.3-local",
+    "cri-o",
+];
+
+fn runtimes_of(minor: u16) -> Vec<&'static str> {
+    let kubernetes = KubernetesVersion::new(minor);
+    let runs = |text: &&str| named(kubernetes, text).is_some_and(|p| p.possible().is_ok());
+    RUNTIMES.into_iter().filter(runs).collect()
+}
+
+/// The profile of this Kubernetes with a runtime as people write it.
+fn named(kubernetes: KubernetesVersion, runtime: &str) -> Option<Profile> {
+    match runtime {
+        "cri-o" => Some(Profile::with_crio(kubernetes)),
+        _ => containerd(runtime).map(|(version, path)| Profile::new(kubernetes, version, path)),
+    }
+}
+
 fn release(text: &str) -> Option<KubernetesVersion> {
     let minor: u16 = text
         .trim_start_matches('v')
         .strip_prefix("1.")?
         .parse()
         .ok()?;
-    matches!(minor, 20 | 29..=36).then(|| KubernetesVersion::new(minor))
+    RELEASES
+        .contains(&minor)
+        .then(|| KubernetesVersion::new(minor))
 }
 
 fn containerd(text: &str) -> Option<(ContainerdVersion, PullPath)> {
@@ -113,6 +188,13 @@ mod tests {
                 "containerd://2.1.4",
                 Some("Kubernetes v1.32.5, containerd://2.1.4+unknown"),
             ),
+            (
+                "v1.31.2",
+                "cri-o://1.31.5",
+                Some("Kubernetes v1.31.2, cri-o://1.31.5"),
+            ),
+            ("v1.31.2", "cri-o://1.30.5", None),
+            ("v1.20.2", "containerd://2.1.4", None),
             ("v1.19.2", "containerd://1.6.20", None),
             ("v1.20.2", "docker://20.10.1", None),
             ("", "", None),
@@ -137,6 +219,16 @@ mod tests {
                 "Kubernetes v1.20.2, containerd://1.6.20",
             ),
             (
+                Some("1.20"),
+                None,
+                "Kubernetes v1.20.2, containerd://1.7.24",
+            ),
+            (
+                Some("1.34"),
+                Some("cri-o"),
+                "Kubernetes v1.34.0, cri-o://1.34.11",
+            ),
+            (
                 None,
                 Some("containerd-2.1-local"),
                 "Kubernetes v1.36.2, containerd://2.1.9+unknown",
@@ -150,11 +242,27 @@ mod tests {
             ("1.19", "containerd-1.7"),
             ("2.0", "containerd-1.7"),
             ("1.32", "docker"),
+            ("1.20", "containerd-2.1"),
         ] {
             assert!(
                 Versions::parse(Some(kubernetes), Some(runtime)).is_err(),
                 "{kubernetes} {runtime}"
             );
+        }
+    }
+
+    #[test]
+    fn pairs_that_never_ran_are_refused_with_those_that_did() {
+        let error = Versions::parse(Some("1.20"), Some("containerd-2.3-local")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "Kubernetes 1.20 does not run with `containerd-2.3-local`: containerd 2 speaks CRI v1 alone, and kubelets \
+             learned it with Kubernetes 1.23. Runtimes of Kubernetes 1.20: containerd-1.6, containerd-1.7, cri-o"
+        );
+        let pairs: Vec<_> = Versions::all().collect();
+        assert_eq!(pairs.len(), 8 * RUNTIMES.len() + 3);
+        for (kubernetes, runtime) in pairs {
+            Versions::parse(Some(&kubernetes), Some(runtime)).unwrap();
         }
     }
 }

@@ -81,7 +81,7 @@ pub(crate) struct Arguments {
     /// such as 1.31.4
     #[arg(long, value_name = "VERSION")]
     kubernetes: Option<String>,
-    /// The runtime that the nodes pretend to have, such as containerd-1.7 or containerd-2.1-local
+    /// The runtime that the nodes pretend to have, such as containerd-1.7, containerd-2.1-local or cri-o
     #[arg(long, value_name = "RUNTIME")]
     runtime: Option<String>,
     /// Prints only what was not as expected, and the count

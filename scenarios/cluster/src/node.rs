@@ -11,7 +11,7 @@ use crate::kubelet::Kubelet;
 use crate::net::{Host, Network};
 use crate::profile::Profile;
 use crate::program;
-use crate::runtime::{Containerd, RegistryHost, RuntimeConfig};
+use crate::runtime::{NodeRuntime, RegistryHost, RuntimeConfig};
 use crate::store::Store;
 
 /// What a node is made from.
@@ -101,7 +101,7 @@ pub struct Node {
 
 struct Shared {
     host: Host,
-    runtime: Containerd,
+    runtime: NodeRuntime,
     kubelet: Kubelet,
 }
 
@@ -127,7 +127,7 @@ impl Node {
             hosts: spec.hosts.clone(),
             sandbox_image: spec.sandbox_image.clone(),
         };
-        let runtime = Containerd::new(config, host.clone(), store.clock(), seed);
+        let runtime = NodeRuntime::new(config, host.clone(), store.clock(), seed);
         let kubelet = Kubelet::start(
             spec,
             runtime.clone(),
@@ -156,7 +156,7 @@ impl Node {
     }
 
     /// Its runtime.
-    pub fn runtime(&self) -> Containerd {
+    pub fn runtime(&self) -> NodeRuntime {
         self.shared.runtime.clone()
     }
 

@@ -228,7 +228,7 @@ impl Shared {
             Err(text) => {
                 let message = format!("Failed to pull image {}: {text}", go::quote(image));
                 self.event(object, Severity::Warning, "Failed", message);
-                let (reason, message) = ("ErrImagePull", text);
+                let (reason, message) = self.pull_failure(image, text);
                 let noted = lock(&self.manager).step(
                     ended,
                     Event::Failed {
@@ -326,6 +326,26 @@ impl Shared {
             found.extend(keyring.lookup(repository));
         }
         Ok(found)
+    }
+
+    /// `evalCRIPullErr`: two words of CRI-O at the beginning of the runtime's text become the reason.
+    fn pull_failure(&self, image: &str, text: String) -> (&'static str, String) {
+        let special = [
+            ("RegistryUnavailable", "the registry is unavailable"),
+            (
+                "SignatureValidationFailed",
+                "the signature validation failed",
+            ),
+        ];
+        if self.profile.reasons_from_runtime() {
+            for (reason, why) in special {
+                if let Some(rest) = text.strip_prefix(reason) {
+                    let message = format!("image pull failed for {image} because {why}{rest}");
+                    return (reason, message);
+                }
+            }
+        }
+        ("ErrImagePull", text)
     }
 
     fn refuse(&self, wanted: &Wanted<'_>) -> ImageFailure {

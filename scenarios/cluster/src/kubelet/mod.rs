@@ -17,6 +17,7 @@ mod pull_records;
 pub mod puller;
 mod status;
 pub mod timing;
+mod words;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -41,7 +42,7 @@ use crate::net::Host;
 use crate::node::{NodeSpec, PullAttempt};
 use crate::profile::Profile;
 use crate::program::Given;
-use crate::runtime::Containerd;
+use crate::runtime::NodeRuntime;
 use crate::store::{Action, Kind, Store};
 
 /// The kubelet. Cheap to clone.
@@ -58,7 +59,7 @@ pub(crate) struct Shared {
     store: Store,
     clock: Clock,
     recorder: Recorder,
-    runtime: Containerd,
+    runtime: NodeRuntime,
     puller: Puller,
     provider: Option<Provider>,
     /// The machine, and the programs that containers may start on it.
@@ -94,7 +95,7 @@ struct PodAddresses {
 impl Kubelet {
     pub(crate) fn start(
         spec: &NodeSpec,
-        runtime: Containerd,
+        runtime: NodeRuntime,
         host: Host,
         store: Store,
         seed: Seed,

@@ -111,7 +111,10 @@ impl View<'_> {
             Some(State::Running { since }) => (json!({ "running": { "startedAt": since } }), None),
             // Something that will be started again waits; how it ended is its last state.
             Some(State::Ended(ended)) if reason.is_some() && !self.last => (waiting(), Some(ended)),
-            Some(State::Ended(ended)) => (json!({ "terminated": terminated(ended) }), None),
+            Some(State::Ended(ended)) => (
+                json!({ "terminated": terminated(ended, self.profile.container_scheme()) }),
+                None,
+            ),
             None => (waiting(), None),
         };
         let last = last.or_else(|| run.and_then(|run| run.last.as_ref()));
@@ -121,7 +124,10 @@ impl View<'_> {
             out.insert(name.to_owned(), value);
         };
         if let Some(run) = run {
-            put("containerID", format!("containerd://{}", run.id).into());
+            put(
+                "containerID",
+                format!("{}{}", self.profile.container_scheme(), run.id).into(),
+            );
         }
         put(
             "image",
@@ -139,7 +145,7 @@ impl View<'_> {
             "lastState",
             last.map_or_else(
                 || json!({}),
-                |ended| json!({ "terminated": terminated(ended) }),
+                |ended| json!({ "terminated": terminated(ended, self.profile.container_scheme()) }),
             ),
         );
         put("name", container.name.clone().into());
@@ -312,9 +318,9 @@ impl View<'_> {
     }
 }
 
-fn terminated(ended: &Ended) -> Value {
+fn terminated(ended: &Ended, scheme: &str) -> Value {
     let mut out = json!({
-        "containerID": format!("containerd://{}", ended.id),
+        "containerID": format!("{scheme}{}", ended.id),
         "exitCode": ended.code,
         "finishedAt": ended.finished,
         "reason": ended.reason,

@@ -18,6 +18,7 @@ use super::ensure::{ImageFailure, Wanted};
 use super::image_manager::PullPolicy;
 use super::pod::{self, Container, Role};
 use super::program::Program;
+use super::words::{not_found, sandbox_error, sandbox_name};
 use super::{Shared, lock, status, timing};
 use crate::clock::rfc3339_seconds;
 use crate::events::correlator::Severity;
@@ -426,7 +427,7 @@ impl Worker {
             .event(&object, Severity::Normal, "Created", created);
         sleep(self.kubelet.draw(timing::START)).await;
         if !image.runnable {
-            let message = not_found(&command);
+            let message = not_found(&self.kubelet.profile, &command);
             self.record_start(container, &image, id, Some(&message));
             return Err(failed("RunContainerError", message));
         }
@@ -576,18 +577,7 @@ impl Worker {
             let id = self.kubelet.hex_id();
             let profile = &self.kubelet.profile;
             let pause = crate::runtime::go::quote(pause);
-            let wrapped = format!(
-                "failed to get sandbox image {pause}: failed to pull image {pause}: {}",
-                status.message
-            );
-            let said = if profile.containerd().major >= 2 {
-                format!(
-                    "rpc error: code = {} desc = failed to start sandbox \"{id}\": {wrapped}",
-                    status.code
-                )
-            } else {
-                format!("rpc error: code = Unknown desc = {wrapped}")
-            };
+            let said = sandbox_error(profile, &id, &pause, &sandbox_name(pod), &status);
             let message = format!("Failed to create pod sandbox: {said}");
             self.kubelet.event(
                 &pod::reference(pod, ""),
@@ -666,17 +656,4 @@ impl Worker {
 /// Whether a machine runs programs of an architecture; nothing is known of an image that does not say.
 fn runs_here(image: &str, machine: &str) -> bool {
     image.is_empty() || image == machine || (machine == "amd64" && image == "386")
-}
-
-/// runc's complaint about a program that is not in the image.
-fn not_found(command: &str) -> String {
-    let why = if command.starts_with('/') {
-        format!("exec: \"{command}\": stat {command}: no such file or directory")
-    } else {
-        format!("exec: \"{command}\": executable file not found in $PATH")
-    };
-    format!(
-        "failed to create containerd task: failed to create shim task: OCI runtime create failed: \
-         runc create failed: unable to start container process: error during container init: {why}"
-    )
 }

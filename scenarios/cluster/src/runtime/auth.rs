@@ -366,7 +366,7 @@ impl Authorizer {
         } else {
             "Get"
         };
-        let agent = self.profile.user_agent();
+        let agent = self.profile.user_agent("");
         let fail = |url: &Url, error| UrlError {
             operation,
             url: url.to_string(),
@@ -419,14 +419,14 @@ fn repeated(seen: &[Seen]) -> bool {
     }
 }
 
-fn basic(username: &str, secret: &str) -> Option<HeaderValue> {
+pub(crate) fn basic(username: &str, secret: &str) -> Option<HeaderValue> {
     sensitive(&format!(
         "Basic {}",
         STANDARD.encode(format!("{username}:{secret}"))
     ))
 }
 
-fn sensitive(text: &str) -> Option<HeaderValue> {
+pub(crate) fn sensitive(text: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(text).ok()?;
     value.set_sensitive(true);
     Some(value)

@@ -150,7 +150,7 @@ pub enum TransportError {
 }
 
 impl TransportError {
-    fn code(&self) -> Code {
+    pub(super) fn code(&self) -> Code {
         match self {
             Self::Proxy(inner) => inner.code(),
             Self::Dial {
@@ -162,7 +162,7 @@ impl TransportError {
         }
     }
 
-    fn text(&self, profile: &Profile) -> String {
+    pub(super) fn text(&self, profile: &Profile) -> String {
         match self {
             Self::Lookup {
                 host,
@@ -221,7 +221,7 @@ pub struct UrlError {
 }
 
 impl UrlError {
-    fn text(&self, profile: &Profile) -> String {
+    pub(super) fn text(&self, profile: &Profile) -> String {
         let url = if profile.redacts_queries() {
             go::redact_query(&self.url)
         } else {
@@ -587,13 +587,10 @@ impl Failure {
                 Code::InvalidArgument,
                 "schema 1 image manifests are no longer supported: invalid argument".to_owned(),
             ),
-            Self::Schema1 => {
-                let v = profile.containerd();
-                (
-                    Code::Unimplemented,
-                    schema1(&format!("v{}.{}", v.major, v.minor)),
-                )
-            }
+            Self::Schema1 => (
+                Code::Unimplemented,
+                schema1(&profile.names_itself_in_schema1()),
+            ),
             Self::Open(error) => {
                 let text = error.text(profile, fetch_refused);
                 (
@@ -665,8 +662,7 @@ impl Failure {
                 format!("number of layers and diffIDs don't match: {layers} != {diff_ids}"),
             ),
             Self::WrongDiffId { got, want, layer } => {
-                let v = profile.containerd();
-                let text = if (v.major, v.minor) >= (2, 2) {
+                let text = if profile.names_layer_of_diff_id() {
                     format!(
                         "wrong diff id \"{got}\" calculated on extraction \"{want}\", desc \"{layer}\""
                     )

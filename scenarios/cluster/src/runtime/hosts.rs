@@ -61,6 +61,16 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// The path before `/v2` that a mirror lives below; empty for most.
+    pub(crate) fn prefix(&self) -> &str {
+        self.base.strip_suffix("/v2").unwrap_or(&self.base)
+    }
+
+    /// Whether this is the registry itself and no mirror of it.
+    pub(crate) fn is_own(&self) -> bool {
+        self.namespace.is_none()
+    }
+
     /// `/v2/<repository>/<kind>/<reference>` here.
     pub(crate) fn url(&self, repository: &str, what: &str) -> Url {
         let url = Url::new(

@@ -20,6 +20,20 @@ pub(crate) fn is_index(media_type: &str) -> bool {
     )
 }
 
+/// What a manifest is whose media type is not told (`manifest.GuessMIMEType`, in short): an index has
+/// manifests, an image has a config, anything else is taken for schema 1.
+pub(crate) fn guess(text: &[u8]) -> String {
+    let value: serde_json::Value = serde_json::from_slice(text).unwrap_or_default();
+    let told = value.get("mediaType").and_then(serde_json::Value::as_str);
+    let guessed = match told {
+        Some(told) if is_manifest(told) || is_index(told) => told,
+        _ if value.get("manifests").is_some() => "application/vnd.oci.image.index.v1+json",
+        _ if value.get("config").is_some() => "application/vnd.oci.image.manifest.v1+json",
+        _ => SCHEMA1,
+    };
+    guessed.to_owned()
+}
+
 pub(crate) fn is_config(media_type: &str) -> bool {
     matches!(
         media_type,

@@ -1,13 +1,17 @@
-//! The container runtime of one node: a containerd that really pulls.
+//! The container runtime of one node, which really pulls: containerd or CRI-O.
 //!
-//! It asks registries over the node's network in containerd's order, with its headers and retries, checks
-//! what comes, remembers it, and fails in its words. Sandboxes and containers are only as real as their
+//! It asks registries over the node's network in its program's order, with its headers and retries, checks
+//! what comes, remembers it, and fails in its words. Most of this room is containerd; [`crio`] has a way of
+//! its own to registries and shares what lies below ([`transport`], [`content`], [`unpack`]). Sandboxes and containers are only as real as their
 //! images need: what is started is decided here, that it runs is taken for granted.
 
 mod auth;
 pub(crate) mod challenge;
 mod content;
+pub mod crio;
+pub mod distribution;
 pub mod error;
+mod follow;
 pub(crate) mod go;
 mod hosts;
 mod media;
@@ -36,7 +40,10 @@ pub use tunnel::HttpProxy;
 
 use self::auth::Authorizer;
 use self::content::Content;
+use self::crio::CrioPull;
+use self::crio::words::{Cause, CrioFailure};
 use self::error::{Failure, PullError, Status};
+use self::hosts::Place;
 use self::progress::Progress;
 use self::pull::Pull;
 use self::reference::Named;
@@ -45,7 +52,7 @@ use self::transport::{Client, Dialer};
 use crate::clock::{Clock, Seed};
 use crate::credential::{AcrCredentialProvider, Provider};
 use crate::net::Host;
-use crate::profile::Profile;
+use crate::profile::{Profile, Runtime};
 
 /// How a runtime is set up.
 #[derive(Debug, Clone)]
@@ -62,9 +69,9 @@ pub struct RuntimeConfig {
     pub sandbox_image: Option<String>,
 }
 
-/// A node's containerd. Cheap to clone.
+/// A node's runtime. Cheap to clone.
 #[derive(Clone)]
-pub struct Containerd {
+pub struct NodeRuntime {
     shared: Arc<Shared>,
 }
 
@@ -97,7 +104,7 @@ pub struct ListedImage {
     pub size: u64,
 }
 
-impl Containerd {
+impl NodeRuntime {
     /// An empty runtime on a host.
     pub fn new(config: RuntimeConfig, host: Host, clock: Clock, seed: Seed) -> Self {
         let machine = Machine {
@@ -188,13 +195,65 @@ impl Containerd {
         tokio::select! {
             biased;
             () = self.shared.restarted.notified() => Err(Status::unavailable()),
-            pulled = self.try_pull(image, credential) => {
-                pulled.map_err(|error| error.status(&profile))
+            pulled = self.pull_as(&profile, image, credential) => pulled,
+        }
+    }
+
+    async fn pull_as(
+        &self,
+        profile: &Profile,
+        image: &str,
+        credential: Option<Credential>,
+    ) -> Result<Image, Status> {
+        match profile.runtime {
+            Runtime::Containerd { .. } => {
+                let pulled = self.try_pull(image, credential).await;
+                pulled.map_err(|error| error.status(profile))
+            }
+            Runtime::CriO { .. } => {
+                let pulled = Box::pin(self.pull_by_crio(profile, image, credential)).await;
+                pulled.map_err(|error| error.status(profile))
             }
         }
     }
 
-    /// The same with the error as a value.
+    async fn pull_by_crio(
+        &self,
+        profile: &Profile,
+        image: &str,
+        credential: Option<Credential>,
+    ) -> Result<Image, CrioFailure> {
+        let named = Named::parse(image).map_err(|why| CrioFailure {
+            image: Cause::Name(why.to_string()).into(),
+            artifact: None,
+        })?;
+        let agent = profile.user_agent(self.architecture());
+        let (places, client) = self.network_of(&named);
+        let asker = CrioPull::asker(profile, &agent, &client, credential.as_ref(), &named);
+        let pull = CrioPull {
+            runtime: self,
+            profile,
+            places: &places,
+            asker,
+        };
+        pull.run().await
+    }
+
+    /// Where a name may be asked for, and a client of this machine.
+    fn network_of(&self, named: &Named) -> (Vec<Place>, Client) {
+        let machine = self.machine();
+        let dialer = Dialer {
+            clock: machine.clock,
+            proxy: machine.proxy.clone(),
+            ..self.shared.dialer.clone()
+        };
+        (
+            hosts::places(named.domain(), machine.hosts.get(named.domain())),
+            Client::new(dialer, Arc::clone(&machine.tls)),
+        )
+    }
+
+    /// containerd's pull, with the error as a value.
     pub async fn try_pull(
         &self,
         image: &str,
@@ -205,18 +264,7 @@ impl Containerd {
             failure: Failure::Reference(image.to_owned(), why),
         })?;
         let config = &self.shared.config;
-        let (places, client) = {
-            let machine = self.machine();
-            let dialer = Dialer {
-                clock: machine.clock,
-                proxy: machine.proxy.clone(),
-                ..self.shared.dialer.clone()
-            };
-            (
-                hosts::places(named.domain(), machine.hosts.get(named.domain())),
-                Client::new(dialer, Arc::clone(&machine.tls)),
-            )
-        };
+        let (places, client) = self.network_of(&named);
         let session = Session {
             profile: config.profile,
             places,

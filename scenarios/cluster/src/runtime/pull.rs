@@ -13,7 +13,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::time::sleep;
 
-use super::Containerd;
+use super::NodeRuntime;
 use super::content::Image;
 use super::error::{Failure, FetchError, TransportError, UrlError};
 use super::go;
@@ -28,26 +28,33 @@ use crate::profile::PullPath;
 /// Reopenings of a body without new bytes.
 const MOST_STRIKES: u32 = 3;
 /// What is kept in memory of manifests and configs.
-const LARGEST_DOCUMENT: u64 = 8 << 20;
+pub(super) const LARGEST_DOCUMENT: u64 = 8 << 20;
 /// Bytes beyond the descriptor's size after which nobody reads on.
 const SLACK: u64 = 16 << 20;
 const MOST_CHILDREN: usize = 1024;
 const DEEPEST_INDEX: usize = 4;
 /// One pull's work on a node.
 pub(super) struct Pull<'a> {
-    pub(super) runtime: &'a Containerd,
+    pub(super) runtime: &'a NodeRuntime,
     pub(super) session: &'a Session,
     pub(super) progress: &'a Progress,
 }
 
 /// Content this pull holds; let go when it ends, however it ends.
-struct Held<'a> {
-    runtime: &'a Containerd,
+pub(super) struct Held<'a> {
+    runtime: &'a NodeRuntime,
     digests: std::sync::Mutex<Vec<String>>,
 }
 
-impl Held<'_> {
-    fn note(&self, digest: &str) {
+impl<'a> Held<'a> {
+    pub(super) fn new(runtime: &'a NodeRuntime) -> Self {
+        Self {
+            runtime,
+            digests: std::sync::Mutex::default(),
+        }
+    }
+
+    pub(super) fn note(&self, digest: &str) {
         self.digests
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -71,12 +78,12 @@ fn ingest_path(digest: &str) -> String {
 }
 
 /// What came of unpacking a layer, if it was fetched: its diff id where that can be told, or why not.
-type Unpacked = Option<Result<Option<String>, String>>;
+pub(super) type Unpacked = Option<Result<Option<String>, String>>;
 
 /// A manifest's config and layers.
-struct Manifest {
-    config: Descriptor,
-    layers: Vec<Descriptor>,
+pub(super) struct Manifest {
+    pub(super) config: Descriptor,
+    pub(super) layers: Vec<Descriptor>,
 }
 
 impl Pull<'_> {
@@ -112,10 +119,7 @@ impl Pull<'_> {
         if top.media_type == media::SCHEMA1 {
             return Err(Failure::Schema1);
         }
-        let held = Held {
-            runtime: self.runtime,
-            digests: std::sync::Mutex::default(),
-        };
+        let held = Held::new(self.runtime);
         let mut documents = BTreeSet::new();
         let mut size = 0;
         let (mut descriptor, mut index) = (top.clone(), None);
@@ -126,7 +130,7 @@ impl Pull<'_> {
             if media::is_index(&descriptor.media_type) && documents.len() <= DEEPEST_INDEX {
                 let children = children(&descriptor.digest, &text)?;
                 index.get_or_insert_with(|| descriptor.digest.clone());
-                let Some(child) = self.choose(children) else {
+                let Some(child) = best(self.runtime.architecture(), children) else {
                     let digest = index.unwrap_or_default();
                     if self.session.profile.path() == PullPath::Transfer {
                         self.runtime.content().keep(&digest);
@@ -328,24 +332,26 @@ impl Pull<'_> {
         }
         Ok(())
     }
+}
 
-    /// The entry of an index that suits the node best.
-    fn choose(&self, children: Vec<(Descriptor, Option<Platform>)>) -> Option<Descriptor> {
-        let node = self.runtime.architecture();
-        let rank = |platform: &Option<Platform>| match platform {
-            None => Some(0),
-            Some(platform) => platform.rank(node),
-        };
-        let ranked = children
-            .into_iter()
-            .filter_map(|(child, platform)| Some((rank(&platform)?, child)));
-        ranked.min_by_key(|(rank, _)| *rank).map(|(_, child)| child)
-    }
+/// The entry of an index that suits a node of this architecture best.
+pub(super) fn best(
+    node: &str,
+    children: Vec<(Descriptor, Option<Platform>)>,
+) -> Option<Descriptor> {
+    let rank = |platform: &Option<Platform>| match platform {
+        None => Some(0),
+        Some(platform) => platform.rank(node),
+    };
+    let ranked = children
+        .into_iter()
+        .filter_map(|(child, platform)| Some((rank(&platform)?, child)));
+    ranked.min_by_key(|(rank, _)| *rank).map(|(_, child)| child)
 }
 
 /// What an index entry runs on.
 #[derive(Debug, PartialEq, Eq)]
-struct Platform {
+pub(super) struct Platform {
     os: String,
     architecture: String,
     variant: String,
@@ -420,7 +426,10 @@ fn list<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
         .take(MOST_CHILDREN)
 }
 
-fn children(digest: &str, text: &[u8]) -> Result<Vec<(Descriptor, Option<Platform>)>, Failure> {
+pub(super) fn children(
+    digest: &str,
+    text: &[u8],
+) -> Result<Vec<(Descriptor, Option<Platform>)>, Failure> {
     let value = parse(digest, text)?;
     let platform = |value: &Value| {
         let field = |name| {
@@ -440,7 +449,7 @@ fn children(digest: &str, text: &[u8]) -> Result<Vec<(Descriptor, Option<Platfor
     Ok(list(&value, "manifests").filter_map(entry).collect())
 }
 
-fn manifest(digest: &str, text: &[u8]) -> Result<Manifest, Failure> {
+pub(super) fn manifest(digest: &str, text: &[u8]) -> Result<Manifest, Failure> {
     let value = parse(digest, text)?;
     let bad = || {
         Failure::BadManifest(
@@ -455,7 +464,7 @@ fn manifest(digest: &str, text: &[u8]) -> Result<Manifest, Failure> {
     Ok(Manifest { config, layers })
 }
 
-fn diff_ids(config: &[u8]) -> Vec<String> {
+pub(super) fn diff_ids(config: &[u8]) -> Vec<String> {
     let value: Value = serde_json::from_slice(config).unwrap_or_default();
     let Some(rootfs) = value.get("rootfs") else {
         return Vec::new();
@@ -466,7 +475,7 @@ fn diff_ids(config: &[u8]) -> Vec<String> {
         .collect()
 }
 
-fn describe(manifest: &Manifest, config: &[u8]) -> Image {
+pub(super) fn describe(manifest: &Manifest, config: &[u8]) -> Image {
     let value: Value = serde_json::from_slice(config).unwrap_or_default();
     let known = media::is_config(&manifest.config.media_type);
     let words = |name: &str| -> Vec<String> {

@@ -364,7 +364,7 @@ impl Session {
         } else {
             "Get"
         };
-        let agent = self.profile.user_agent();
+        let agent = self.profile.user_agent("");
         let mut headers = headers.clone();
         if let Some(value) = self
             .authorizer
