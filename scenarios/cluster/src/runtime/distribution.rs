@@ -2,7 +2,7 @@
 //! (`registry/client/errors.go`, `registry/api/errcode`), which CRI-O tells them by.
 //!
 //! A body becomes values here; how a runtime words them is its own affair. containerd has an understanding
-//! of its own ([`super::session::registry_errors`]).
+//! of its own (`super::session::registry_errors`).
 
 use serde_json::Value;
 

@@ -1,9 +1,9 @@
 //! The container runtime of one node, which really pulls: containerd or CRI-O.
 //!
 //! It asks registries over the node's network in its program's order, with its headers and retries, checks
-//! what comes, remembers it, and fails in its words. Most of this room is containerd; [`crio`] has a way of
-//! its own to registries and shares what lies below ([`transport`], [`content`], [`unpack`]). Sandboxes and containers are only as real as their
-//! images need: what is started is decided here, that it runs is taken for granted.
+//! what comes, remembers it, and fails in its words. Most of this room is containerd; `crio` has a way of
+//! its own to registries and shares what lies below (`transport`, `content`, `unpack`). Sandboxes and containers
+//! are only as real as their images need: what is started is decided here, that it runs is taken for granted.
 
 mod auth;
 pub(crate) mod challenge;
