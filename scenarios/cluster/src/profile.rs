@@ -218,6 +218,11 @@ impl Profile {
         matches!(self.runtime, Runtime::CriO { minor, .. } if minor >= release)
     }
 
+    /// Whether the runtime is a CRI-O before this release.
+    fn crio_before(&self, release: u16) -> bool {
+        matches!(self.runtime, Runtime::CriO { minor, .. } if minor < release)
+    }
+
     fn from(&self, minor: u16) -> bool {
         self.kubernetes.minor >= minor
     }
@@ -394,7 +399,7 @@ impl Profile {
     /// Before 1.31 the image is looked at in a conversation of its own before it is copied; its errors do not
     /// say `initializing source`.
     pub fn prepares_images(&self) -> bool {
-        !self.crio_from(31)
+        self.crio_before(31)
     }
 
     /// 1.29 at the latest: a refused connection is told to the kubelet as `RegistryUnavailable`.
@@ -420,7 +425,7 @@ impl Profile {
     /// containers/image 5.10 (CRI-O 1.20): errors begin in upper case (`Error reading manifest`), and a body
     /// that is not the registry's JSON is not quoted.
     pub fn shouts_errors(&self) -> bool {
-        !self.crio_from(29)
+        self.crio_before(29)
     }
 
     /// A 401 that says `insufficient_scope` is asked once more with the scope it names; containers/image 5.29
@@ -441,6 +446,8 @@ impl Profile {
         match self.runtime {
             Runtime::Containerd { version, .. } => format!("containerd/{version}"),
             Runtime::CriO { minor, patch } => {
+                // The minor release is that of CRI-O's `go.mod`; with which patch release of it a package was
+                // built was not looked up.
                 let go = match minor {
                     ..29 => "1.15.15",
                     29 => "1.21.13",

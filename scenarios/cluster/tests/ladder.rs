@@ -4,15 +4,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::string_slice,
-    clippy::needless_pass_by_value,
-    clippy::type_complexity,
-    clippy::semicolon_if_nothing_returned,
-    clippy::match_same_arms,
-    clippy::unused_self,
     clippy::unchecked_time_subtraction,
-    clippy::format_collect,
-    clippy::format_push_string,
     reason = "a test may panic, and says so best by doing it"
 )]
 

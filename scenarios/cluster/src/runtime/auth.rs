@@ -12,15 +12,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::Method;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::challenge::{self, Challenge, Scheme};
 use super::error::{FetchError, Refused, TokenError, TransportError, UrlError};
+use super::follow::{self, Got};
 use super::go;
-use super::transport::{Client, Response};
+use super::transport::Client;
 use super::url::Url;
 use crate::profile::Profile;
 
@@ -82,14 +83,16 @@ pub(crate) struct Authorizer {
     handlers: Mutex<BTreeMap<String, Arc<Handler>>>,
 }
 
+/// What a token service answers; which of the two is looked at first is each client's own habit.
 #[derive(Deserialize)]
-struct TokenAnswer {
+pub(super) struct TokenAnswer {
     #[serde(default)]
-    token: Option<String>,
+    pub(super) token: Option<String>,
     #[serde(default)]
-    access_token: Option<String>,
+    pub(super) access_token: Option<String>,
+    /// Seconds.
     #[serde(default)]
-    expires_in: Option<f64>,
+    pub(super) expires_in: Option<f64>,
 }
 
 impl Authorizer {
@@ -315,8 +318,8 @@ impl Authorizer {
         body: Bytes,
         either: bool,
     ) -> Result<Token, TokenError> {
-        let response = self
-            .follow(client, &method, &url, &headers, body)
+        let agent = self.profile.user_agent("");
+        let Got { response, .. } = follow::send(client, &agent, &method, &url, &headers, body)
             .await
             .map_err(|error| TokenError::Unreachable(Box::new(error)))?;
         if !(200..400).contains(&response.status) {
@@ -351,46 +354,6 @@ impl Authorizer {
             value,
             expires: seconds.map(|s| Instant::now() + Duration::from_secs_f64(s)),
         })
-    }
-
-    async fn follow(
-        &self,
-        client: &Client,
-        method: &Method,
-        url: &Url,
-        headers: &HeaderMap,
-        body: Bytes,
-    ) -> Result<Response, UrlError> {
-        let operation = if *method == Method::POST {
-            "Post"
-        } else {
-            "Get"
-        };
-        let agent = self.profile.user_agent("");
-        let fail = |url: &Url, error| UrlError {
-            operation,
-            url: url.to_string(),
-            error,
-        };
-        let (mut url, mut headers) = (url.clone(), headers.clone());
-        for _ in 0..10 {
-            let response = client
-                .send(method, &url, &agent, &headers, body.clone())
-                .await
-                .map_err(|error| fail(&url, error))?;
-            let next = response.header(LOCATION.as_str()).and_then(|l| url.join(l));
-            let Some(next) =
-                next.filter(|_| *method == Method::GET && is_redirect(response.status))
-            else {
-                return Ok(response);
-            };
-            response.body.discard(client).await;
-            if !keeps_authorization(&url, &next) {
-                headers.remove(AUTHORIZATION);
-            }
-            url = next;
-        }
-        Err(fail(&url, TransportError::TooManyRedirects))
     }
 }
 

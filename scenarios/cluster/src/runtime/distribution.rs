@@ -17,29 +17,24 @@ const MOST_ERRORS: usize = 16;
 
 /// A code that the client knows, and its default message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Code {
+pub(crate) struct Code {
     name: &'static str,
     message: &'static str,
 }
 
 impl Code {
     /// As Go prints it: `manifest unknown`.
-    pub fn text(self) -> String {
+    pub(crate) fn text(self) -> String {
         self.name.to_ascii_lowercase().replace('_', " ")
     }
 
     /// Its default message.
-    pub fn message(self) -> &'static str {
+    pub(crate) fn message(self) -> &'static str {
         self.message
     }
 
-    /// Whether it is the code of this name.
-    pub fn is(self, name: &str) -> bool {
-        self.name == name
-    }
-
     /// The code of this name; what is not known is `UNKNOWN`.
-    pub fn named(name: &str) -> Self {
+    pub(crate) fn named(name: &str) -> Self {
         CODES
             .iter()
             .copied()
@@ -123,7 +118,7 @@ const CODES: [Code; 17] = [
 
 /// One thing that a registry complains of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Complaint {
+pub(crate) enum Complaint {
     /// A code with nothing to add (`errcode.ErrorCode`).
     Code(Code),
     /// A code with a message (`errcode.Error`).
@@ -143,7 +138,7 @@ pub enum Complaint {
 
 impl Complaint {
     /// As Go prints it.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         match self {
             Self::Code(code) => code.text(),
             Self::Error(code, message) => format!("{}: {message}", code.text()),
@@ -158,18 +153,10 @@ impl Complaint {
             Self::Status(line) => format!("received unexpected HTTP status: {line}"),
         }
     }
-
-    /// The code of an error with a message.
-    pub fn code(&self) -> Option<Code> {
-        match self {
-            Self::Error(code, _) => Some(*code),
-            _ => None,
-        }
-    }
 }
 
 /// All complaints in one text (`errcode.Errors`).
-pub fn all(complaints: &[Complaint]) -> String {
+pub(crate) fn all(complaints: &[Complaint]) -> String {
     match complaints {
         [] => "<nil>".to_owned(),
         [one] => one.text(),

@@ -1,8 +1,8 @@
 //! Go's `http.Client` around one request: redirects are followed, `Authorization` stays with its host, and a
 //! failure names the URL it happened at.
 //!
-//! CRI-O's client asks this way; containerd's resolver follows redirects itself
-//! ([`super::session`]) because it authorizes each of them anew.
+//! CRI-O's client asks everything this way, containerd its token services; its resolver follows redirects
+//! itself ([`super::session`]), because it authorizes each of them anew.
 
 use bytes::Bytes;
 use http::Method;

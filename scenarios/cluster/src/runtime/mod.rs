@@ -8,8 +8,8 @@
 mod auth;
 pub(crate) mod challenge;
 mod content;
-pub mod crio;
-pub mod distribution;
+mod crio;
+mod distribution;
 pub mod error;
 mod follow;
 pub(crate) mod go;
@@ -40,8 +40,8 @@ pub use tunnel::HttpProxy;
 
 use self::auth::Authorizer;
 use self::content::Content;
-use self::crio::CrioPull;
 use self::crio::words::{Cause, CrioFailure};
+use self::crio::{Asker, CrioPull};
 use self::error::{Failure, PullError, Status};
 use self::hosts::Place;
 use self::progress::Progress;
@@ -229,7 +229,7 @@ impl NodeRuntime {
         })?;
         let agent = profile.user_agent(self.architecture());
         let (places, client) = self.network_of(&named);
-        let asker = CrioPull::asker(profile, &agent, &client, credential.as_ref(), &named);
+        let asker = Asker::new(profile, &agent, &client, credential.as_ref(), &named);
         let pull = CrioPull {
             runtime: self,
             profile,

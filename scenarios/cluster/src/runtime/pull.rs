@@ -230,11 +230,7 @@ impl Pull<'_> {
             held.note(&layer.digest);
             return Ok(None);
         }
-        let mut id = if unpacks {
-            DiffId::of(&layer.media_type, &layer.digest)
-        } else {
-            DiffId::Unread
-        };
+        let mut id = DiffId::of(layer, unpacks);
         self.ingest(layer, |bytes| id.update(bytes)).await?;
         self.runtime.content().add(&layer.digest, layer.size, None);
         held.note(&layer.digest);

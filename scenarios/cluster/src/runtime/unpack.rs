@@ -11,6 +11,7 @@ use flate2::write::MultiGzDecoder;
 use sha2::{Digest as _, Sha256};
 
 use super::media;
+use super::session::Descriptor;
 
 /// Diff ids by layer digest: a function of the content, so that all nodes may share it.
 static KNOWN: LazyLock<Mutex<BTreeMap<String, String>>> = LazyLock::new(Mutex::default);
@@ -56,12 +57,15 @@ impl io::Write for Counted {
 }
 
 impl DiffId {
-    /// For a layer of this type and digest.
-    pub(crate) fn of(media_type: &str, digest: &str) -> Self {
+    /// For a layer of an image that is unpacked, or of something that is only kept.
+    pub(crate) fn of(layer: &Descriptor, unpacks: bool) -> Self {
+        if !unpacks {
+            return Self::Unread;
+        }
         let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-        match known.get(digest) {
+        match known.get(&layer.digest) {
             Some(id) => Self::Known(id.clone()),
-            None if media::is_zstd(media_type) => Self::Unread,
+            None if media::is_zstd(&layer.media_type) => Self::Unread,
             None => Self::Waiting(Vec::new()),
         }
     }
@@ -158,8 +162,13 @@ mod tests {
             ("short", b"ab", Some(sum(b"ab"))),
             ("cut", &cut, None),
         ];
+        let layer = |digest: &str| Descriptor {
+            media_type: "application/vnd.oci.image.layer.v1.tar+gzip".to_owned(),
+            digest: digest.to_owned(),
+            size: 0,
+        };
         for (digest, data, want) in table {
-            let mut id = DiffId::of("application/vnd.oci.image.layer.v1.tar+gzip", digest);
+            let mut id = DiffId::of(&layer(digest), true);
             for piece in data.chunks(3) {
                 id.update(piece);
             }
@@ -170,8 +179,12 @@ mod tests {
             }
         }
         assert!(
-            matches!(DiffId::of("", "zipped"), DiffId::Known(_)),
+            matches!(DiffId::of(&layer("zipped"), true), DiffId::Known(_)),
             "seen once, known for ever"
         );
+        assert!(matches!(
+            DiffId::of(&layer("zipped"), false),
+            DiffId::Unread
+        ));
     }
 }

@@ -6,7 +6,7 @@
 //! second; from 1.33 on a failure is followed by the attempt to pull an artifact.
 
 mod source;
-pub mod words;
+pub(super) mod words;
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,8 @@ use futures::stream::{StreamExt as _, iter};
 use sha2::{Digest as _, Sha256};
 use tokio::time::sleep;
 
-use self::source::{Asker, Document, Source};
+pub(super) use self::source::Asker;
+use self::source::{Document, Source};
 use self::words::{Cause, CrioError, CrioFailure, Step};
 use super::NodeRuntime;
 use super::content::Image;
@@ -50,26 +51,7 @@ struct Chosen {
     indexed: bool,
 }
 
-impl<'a> CrioPull<'a> {
-    /// The pull of a name for the node.
-    pub(super) fn asker(
-        profile: &'a Profile,
-        agent: &'a str,
-        client: &'a super::transport::Client,
-        credential: Option<&'a super::Credential>,
-        image: &'a super::reference::Named,
-    ) -> Asker<'a> {
-        // A user is what makes credentials; an identity token is none that CRI-O knows of.
-        let credential = credential.filter(|credential| !credential.username.is_empty());
-        Asker {
-            profile,
-            agent,
-            client,
-            credential,
-            image,
-        }
-    }
-
+impl CrioPull<'_> {
     pub(super) async fn run(&self) -> Result<Image, CrioFailure> {
         let image = match Box::pin(self.image()).await {
             Ok(image) => return Ok(image),
@@ -338,11 +320,7 @@ impl<'a> CrioPull<'a> {
             held.note(&layer.digest);
             return Ok(None);
         }
-        let mut id = if unpacks {
-            DiffId::of(&layer.media_type, &layer.digest)
-        } else {
-            DiffId::Unread
-        };
+        let mut id = DiffId::of(layer, unpacks);
         let file = scratch_file(&layer.digest, number);
         let storing = |error: CrioError| error.within(Step::Storing(file.clone()));
         let mut reader = source

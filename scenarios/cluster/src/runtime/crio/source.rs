@@ -12,11 +12,10 @@ use http::Method;
 use http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RANGE,
 };
-use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
-use super::super::auth::{Credential, basic, sensitive};
+use super::super::auth::{Credential, TokenAnswer, basic, sensitive};
 use super::super::challenge::{self, Challenge, Scheme as Wants};
 use super::super::distribution::complaints;
 use super::super::error::TransportError;
@@ -61,6 +60,27 @@ pub(in crate::runtime) struct Asker<'a> {
     pub(super) image: &'a Named,
 }
 
+impl<'a> Asker<'a> {
+    /// For a pull of this name.
+    pub(in crate::runtime) fn new(
+        profile: &'a Profile,
+        agent: &'a str,
+        client: &'a Client,
+        credential: Option<&'a Credential>,
+        image: &'a Named,
+    ) -> Self {
+        // A user is what makes credentials; an identity token is none that CRI-O knows of.
+        let credential = credential.filter(|credential| !credential.username.is_empty());
+        Self {
+            profile,
+            agent,
+            client,
+            credential,
+            image,
+        }
+    }
+}
+
 /// A manifest as it came.
 pub(super) struct Document {
     pub(super) media_type: String,
@@ -80,16 +100,6 @@ pub(super) struct Source<'a> {
     tokens: Mutex<BTreeMap<String, (String, Instant)>>,
     /// The manifest that the reference stands for.
     pub(super) top: Document,
-}
-
-#[derive(Deserialize)]
-struct TokenAnswer {
-    #[serde(default)]
-    token: Option<String>,
-    #[serde(default)]
-    access_token: Option<String>,
-    #[serde(default)]
-    expires_in: Option<f64>,
 }
 
 impl<'a> Source<'a> {
@@ -244,8 +254,9 @@ impl<'a> Source<'a> {
 
     /// A request as often as the registry says 429, and once more if it names a scope.
     async fn patiently(&self, url: &Url, headers: &HeaderMap, auth: bool) -> Result<Got, Cause> {
-        let (mut delay, mut extra) = (FIRST_DELAY, None);
-        for attempt in 1.. {
+        let (mut delay, mut extra, mut attempt) = (FIRST_DELAY, None, 0);
+        loop {
+            attempt += 1;
             let mut got = self.once(url, headers, auth, extra.as_deref()).await?;
             if attempt == 1
                 && auth
@@ -266,7 +277,6 @@ impl<'a> Source<'a> {
             sleep(delay).await;
             delay *= 2;
         }
-        Err(Cause::TooMany)
     }
 
     async fn once(

@@ -10,7 +10,7 @@ use crate::profile::Profile;
 
 /// What was being done when something failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// `GET /v2/` of a registry.
     Ping(String),
     /// Asking for a manifest: tag or digest, repository.
@@ -41,7 +41,7 @@ pub enum Step {
 
 /// The cause itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cause {
+pub(crate) enum Cause {
     /// No answer.
     Request(Box<UrlError>),
     /// The body broke; what came of asking for its rest.
@@ -90,11 +90,11 @@ pub enum Cause {
 
 /// A cause and the steps around it, the innermost first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CrioError {
+pub(crate) struct CrioError {
     /// Why.
-    pub cause: Cause,
+    pub(crate) cause: Cause,
     /// In the course of what.
-    pub steps: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
 }
 
 impl From<Cause> for CrioError {
@@ -311,16 +311,16 @@ fn refused(complaints: &[Complaint], old: bool) -> String {
 
 /// Why an image did not come: the image's error, and the artifact's where that was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CrioFailure {
+pub(crate) struct CrioFailure {
     /// As an image.
-    pub image: CrioError,
+    pub(crate) image: CrioError,
     /// As an artifact; `None`: that was not tried.
-    pub artifact: Option<CrioError>,
+    pub(crate) artifact: Option<CrioError>,
 }
 
 impl CrioFailure {
     /// The status as the kubelet gets it: CRI-O gives no code, gRPC one where a deadline passed.
-    pub fn status(&self, profile: &Profile) -> Status {
+    pub(crate) fn status(&self, profile: &Profile) -> Status {
         let image = self.image.text(profile);
         let text = match &self.artifact {
             Some(artifact) => {
