@@ -34,7 +34,7 @@ pub(crate) enum Program {
 
 impl Program {
     /// The package, its program and the file in the image.
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::FakeRegistry => "fake-registry",
             Self::Pullcheck => "pullcheck",

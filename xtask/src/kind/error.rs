@@ -108,8 +108,11 @@ pub(crate) enum KindError {
     },
     #[error("failed to start `{program}`: {source}")]
     Start { program: String, source: io::Error },
-    #[error("the registry's image cannot be made: {}", with_causes(source))]
-    RegistryImage { source: crate::image::ImageError },
+    #[error("the image of {} cannot be made: {}", program.name(), with_causes(source))]
+    Image {
+        program: crate::image::Program,
+        source: crate::image::ImageError,
+    },
     #[error("the stage for scenarios: {text}")]
     Site { text: String },
     #[error("the node vantage: {text}")]
@@ -153,7 +156,7 @@ impl KindError {
             | Self::FilterForbidden
             | Self::BridgeElsewhere { .. }
             | Self::NoCache
-            | Self::RegistryImage { .. }
+            | Self::Image { .. }
             | Self::Runtime { .. } => 2,
             Self::NetworkInUse { .. }
             | Self::Step { .. }
@@ -224,10 +227,11 @@ mod tests {
         let source = io::Error::from(io::ErrorKind::StorageFull);
         let path = PathBuf::from("target/image/quick.tar");
         let source = crate::image::ImageError::File { path, source };
-        let error = KindError::RegistryImage { source };
+        let program = crate::image::Program::FakeRegistry;
+        let error = KindError::Image { program, source };
         assert_eq!(
             error.page(),
-            "the registry's image cannot be made: target/image/quick.tar: no storage space"
+            "the image of fake-registry cannot be made: target/image/quick.tar: no storage space"
         );
     }
 

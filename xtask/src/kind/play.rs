@@ -239,7 +239,7 @@ pub(super) async fn archive(
     made.map_err(|error| KindError::Runtime {
         source: error.into(),
     })?
-    .map_err(|source| KindError::RegistryImage { source })
+    .map_err(|source| KindError::Image { program, source })
 }
 
 async fn on_site(
